@@ -1,0 +1,69 @@
+/** What a code that crosses the wire means, whose fault it is and whether the same request can succeed later. */
+export interface WireErrorMeaning {
+  readonly meaning: string;
+  readonly fault: 'caller' | 'agent';
+  readonly retryable: boolean;
+}
+
+/** Codes a sidecar answers a request with. */
+export const WIRE_ERRORS = {
+  invalid: {
+    meaning: 'The request is malformed or names something the agent cannot do; `data.issues` lists each field.',
+    fault: 'caller',
+    retryable: false,
+  },
+  unknown_type: { meaning: 'The frame type is not part of this protocol version.', fault: 'caller', retryable: false },
+  execution_conflict: {
+    meaning: 'The executionId is taken by a dispatch with another body.',
+    fault: 'caller',
+    retryable: false,
+  },
+  unknown_execution: { meaning: 'The agent does not know the executionId.', fault: 'caller', retryable: false },
+  unknown_subscription: { meaning: 'The connection has no such subscription.', fault: 'caller', retryable: false },
+  limit_exceeded: {
+    meaning: 'A limit of the connection is reached; `data.limit` names it.',
+    fault: 'caller',
+    retryable: false,
+  },
+  at_capacity: { meaning: 'Every slot of the agent is in use.', fault: 'agent', retryable: true },
+  draining: { meaning: 'The agent admits nothing because it is draining.', fault: 'agent', retryable: true },
+  credential_missing: { meaning: 'The agent has no credential to run with.', fault: 'agent', retryable: false },
+  internal: { meaning: 'The sidecar failed; its log has the cause.', fault: 'agent', retryable: true },
+} as const satisfies Record<string, WireErrorMeaning>;
+
+export type WireErrorCode = keyof typeof WIRE_ERRORS;
+
+const brand = Symbol.for('outrigger.error');
+
+/**
+ * Base of every error Outrigger throws. `code` is stable and meant for programs, `message` for people.
+ *
+ * `instanceof` recognises errors of another copy of this package too, because the check is by brand and not by class.
+ */
+export class OutriggerError extends Error {
+  override readonly name: string = 'OutriggerError';
+  readonly code: string;
+  readonly data: Readonly<Record<string, unknown>>;
+
+  constructor(code: string, message: string, options: { data?: Record<string, unknown>; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.data = options.data ?? {};
+    Object.defineProperty(this, brand, { value: true });
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    if (typeof value !== 'object' || value === null || !(brand in value)) return false;
+    return this === OutriggerError || Object.prototype.isPrototypeOf.call(this.prototype, value);
+  }
+}
+
+/** An error the other side answered a request with. */
+export class WireError extends OutriggerError {
+  override readonly name = 'WireError';
+  declare readonly code: WireErrorCode;
+
+  constructor(code: WireErrorCode, message: string, data: Record<string, unknown> = {}) {
+    super(code, message, { data });
+  }
+}

@@ -1,0 +1,57 @@
+import { z } from 'zod';
+import { LIMITS } from '../limits.js';
+import { countSchema, cursorSchema, idSchema } from '../values.js';
+import { dispatchRequestSchema } from './dispatch.js';
+
+/**
+ * What a client sends. Objects are strict: a field the sidecar does not know is an error, never ignored, because a
+ * caller that believes it set a limit must learn that it did not.
+ */
+
+const subscriptionFields = {
+  /** Chosen by the client, unique among the live ones of its connection. */
+  subscription: idSchema,
+  executionId: idSchema,
+  from: cursorSchema,
+  /** Log bytes the sidecar may send before it needs a `credit`. */
+  creditBytes: countSchema,
+};
+
+export const helloSchema = z.strictObject({
+  type: z.literal('hello'),
+  versions: z.array(z.int().min(1)).min(1).max(32),
+  client: z.strictObject({ name: z.string().min(1).max(200), version: z.string().max(100).optional() }),
+  storeId: idSchema.optional(),
+  /** Subscriptions to open at once, so that a reconnect costs one round trip. */
+  cursors: z.array(z.strictObject(subscriptionFields)).max(LIMITS.subscriptionsPerConnectionMax).optional(),
+});
+export type Hello = z.infer<typeof helloSchema>;
+
+const request = <T extends string, F extends z.ZodRawShape>(type: T, fields: F) =>
+  z.strictObject({ type: z.literal(type), id: idSchema, ...fields });
+
+export const dispatchSchema = request('dispatch', { executionId: idSchema, request: dispatchRequestSchema });
+export const cancelSchema = request('cancel', { executionId: idSchema });
+export const subscribeSchema = request('subscribe', subscriptionFields);
+export const unsubscribeSchema = request('unsubscribe', { subscription: idSchema });
+export const creditSchema = request('credit', { subscription: idSchema, bytes: z.int().min(1) });
+export const ackSchema = request('ack', { executionId: idSchema });
+export const statusSchema = request('status', { executionId: idSchema.optional() });
+
+/** Every request, by type. Each is answered by exactly one `reply`. */
+export const REQUEST_SCHEMAS = {
+  dispatch: dispatchSchema,
+  cancel: cancelSchema,
+  subscribe: subscribeSchema,
+  unsubscribe: unsubscribeSchema,
+  credit: creditSchema,
+  ack: ackSchema,
+  status: statusSchema,
+} as const;
+
+export type RequestType = keyof typeof REQUEST_SCHEMAS;
+export type Request<T extends RequestType = RequestType> = { [K in T]: z.infer<(typeof REQUEST_SCHEMAS)[K]> }[T];
+export type ClientFrame = Hello | Request;
+
+/** Every frame a client can send, by type. */
+export const CLIENT_FRAME_SCHEMAS = { hello: helloSchema, ...REQUEST_SCHEMAS } as const;

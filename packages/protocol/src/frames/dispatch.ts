@@ -1,0 +1,61 @@
+import { z } from 'zod';
+import { type DurationLimit, DURATIONS, LIMITS } from '../limits.js';
+
+const NUL = '\u0000';
+
+/** Text that becomes an argument of a process: no NUL, which ends an argument. */
+const argumentSchema = z.string().refine((text) => !text.includes(NUL), 'must not contain a NUL character');
+
+const nameSchema = argumentSchema.min(1).max(256);
+const listSchema = z.array(argumentSchema.min(1)).max(LIMITS.listEntriesMax);
+const durationSchema = (limit: DurationLimit) => z.int().min(1).max(limit.maxMs);
+
+/** A label: `name: value`, for placement and for people. */
+export const labelsSchema = z
+  .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/), z.string().max(256))
+  .refine((labels) => Object.keys(labels).length <= LIMITS.listEntriesMax, 'too many labels');
+
+const environmentSchema = z
+  .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'not a name for an environment variable'), argumentSchema)
+  .refine((env) => Object.keys(env).length <= LIMITS.listEntriesMax, 'too many variables');
+
+/** What to run. Every field but `prompt` has a default. Durations in milliseconds. */
+export const dispatchRequestSchema = z
+  .strictObject({
+    prompt: z.string().min(1),
+    /** Absolute; default: the sidecar's own working directory. */
+    cwd: argumentSchema.startsWith('/', 'must be an absolute path').optional(),
+    model: nameSchema.optional(),
+    maxTurns: z.int().min(1).max(10_000).optional(),
+    appendSystemPrompt: argumentSchema.min(1).optional(),
+    /** Name of the new session; default: a fresh one. */
+    sessionId: z.uuid().optional(),
+    /** The session to continue. */
+    resume: z.uuid().optional(),
+    allowedTools: listSchema.optional(),
+    disallowedTools: listSchema.optional(),
+    permissionMode: z
+      .string()
+      .regex(/^[A-Za-z]{1,64}$/)
+      .optional(),
+    /** Claude Code settings, merged under what the sidecar pins. */
+    settings: z.record(z.string(), z.unknown()).optional(),
+    /** Further CLI flags as they are; those the sidecar owns are refused. */
+    args: listSchema.optional(),
+    /** Added to the allow-listed environment; credential variables are refused. */
+    env: environmentSchema.optional(),
+    labels: labelsSchema.optional(),
+    /** From the first process's start. @default 1 h */
+    timeoutMs: durationSchema(DURATIONS.timeoutMs).optional(),
+    /** Between asking a process to end and killing it, and after a final result. @default 5 s */
+    graceMs: durationSchema(DURATIONS.graceMs).optional(),
+    /** @default 1 GiB */
+    maxOutputBytes: z.int().min(1).optional(),
+    /** When every slot is in use: answer an error, or record a `skipped` outcome. @default 'refuse' */
+    whenBusy: z.enum(['refuse', 'skip']).optional(),
+  })
+  .refine((request) => request.sessionId === undefined || request.resume === undefined, {
+    path: ['resume'],
+    message: 'cannot be combined with sessionId',
+  });
+export type DispatchRequest = z.infer<typeof dispatchRequestSchema>;

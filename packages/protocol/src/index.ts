@@ -1,0 +1,35 @@
+export { CLOSE_CODES, type CloseCodeMeaning, type CloseReason, closeMeaning } from './close-codes.js';
+export { type Decoded, type DecodeFailure, decodeClientFrame, decodeSidecarFrame, encodeFrame } from './core/codec.js';
+export { mergeObservations, type Observation, type Verdict } from './core/merge.js';
+export { negotiateVersion, PROTOCOL_VERSIONS, SUBPROTOCOL } from './core/negotiate.js';
+export { OutriggerError, WIRE_ERRORS, WireError, type WireErrorCode, type WireErrorMeaning } from './errors.js';
+export {
+  CLIENT_FRAME_SCHEMAS,
+  type ClientFrame,
+  type Hello,
+  type Request,
+  REQUEST_SCHEMAS,
+  type RequestType,
+} from './frames/client.js';
+export { type DispatchRequest, dispatchRequestSchema } from './frames/dispatch.js';
+export {
+  type ExecutionSummary,
+  type Reply,
+  type Result,
+  RESULT_SCHEMAS,
+  SIDECAR_FRAME_SCHEMAS,
+  type SidecarFrame,
+  type SidecarFrameType,
+  type Welcome,
+} from './frames/sidecar.js';
+export { type DurationLimit, DURATIONS, LIMITS, MAX_OUTPUT_BYTES_DEFAULT } from './limits.js';
+export { type Outcome, outcomeSchema, type Usage } from './outcome.js';
+export {
+  OUTCOME_REASONS,
+  OUTCOME_STATUSES,
+  type OutcomeReason,
+  type OutcomeStatus,
+  type ReasonMeaning,
+  type ReasonOf,
+} from './outcome-reasons.js';
+export { type Cursor, CURSOR_START, type ExecutionState, idSchema, type Log } from './values.js';

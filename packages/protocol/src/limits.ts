@@ -1,0 +1,57 @@
+/**
+ * Every limit of the protocol, with its unit in its name. A sidecar states the ones it enforces in `welcome`, so a
+ * client needs no knowledge of this file.
+ */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+/** Limits that hold for every peer and are not options. */
+export const LIMITS = {
+  /** Largest WebSocket message either side accepts. A larger one closes the connection with 1009. */
+  frameBytesMax: 8 * MIB,
+  /** Deepest nesting of arrays and objects in a request. */
+  nestingDepthMax: 64,
+  /** Log bytes in one `output` or `stderr` frame; control characters can grow sixfold in JSON and still fit a frame. */
+  outputFrameBytes: 128 * KIB,
+  /** Longest line that is delivered as one; a longer one is a `gap`. */
+  lineBytesMax: 16 * MIB,
+  /** Longest `result` text in an outcome; the rest is cut and `resultTruncated` is set. */
+  resultBytesMax: 1 * MIB,
+  /** Characters in an `executionId`, `agentId` or request `id`. */
+  idCharsMax: 128,
+  /** Executions in one `snapshot` page. */
+  snapshotPageSize: 100,
+  /** Live subscriptions of one connection. */
+  subscriptionsPerConnectionMax: 1024,
+  /** Largest credit a subscription can hold; more is capped, never an error. */
+  creditBytesMax: 64 * MIB,
+  /** Time from the upgrade to `hello`. */
+  helloTimeoutMs: 10 * SECOND,
+  /** Interval of WebSocket pings, both ways. */
+  pingIntervalMs: 15 * SECOND,
+  /** A connection without any inbound byte for this long is terminated. */
+  inboundDeadlineMs: 40 * SECOND,
+  /** How long a cancel for an unknown execution is remembered. */
+  cancelMemoryMs: 10 * MINUTE,
+  /** Entries of `args`, `env`, `labels` and the tool lists of a dispatch. */
+  listEntriesMax: 256,
+} as const;
+
+/** A duration a caller may choose: what it is when left out, and the most it can be. Milliseconds. */
+export interface DurationLimit {
+  readonly defaultMs: number;
+  readonly maxMs: number;
+}
+
+/** Durations of a dispatch, in milliseconds. */
+export const DURATIONS = {
+  timeoutMs: { defaultMs: 1 * HOUR, maxMs: 24 * HOUR },
+  graceMs: { defaultMs: 5 * SECOND, maxMs: 5 * MINUTE },
+} as const satisfies Record<string, DurationLimit>;
+
+/** Bytes of output after which an execution ends `failed: output_limit`, unless the dispatch says otherwise. */
+export const MAX_OUTPUT_BYTES_DEFAULT = 1024 * MIB;

@@ -1,0 +1,20 @@
+import { defineConfig } from 'vitest/config';
+
+// Tests import the built packages, as a user does; only a package's own unit tests import its sources.
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: 'unit', include: ['packages/*/src/**/*.test.ts'], testTimeout: 20_000 } },
+      {
+        test: {
+          name: 'system',
+          include: ['test/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          // Each file starts real processes; more at once than cores only makes them wait for each other.
+          maxWorkers: 2,
+        },
+      },
+    ],
+  },
+});
