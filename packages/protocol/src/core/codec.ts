@@ -64,13 +64,12 @@ function decode<F>(text: string, schemas: Readonly<Record<string, z.ZodType>>): 
   const type = value['type'];
   const schema = typeof type === 'string' && Object.hasOwn(schemas, type) ? schemas[type] : undefined;
   if (schema === undefined) {
-    return failure(
-      new WireError('unknown_type', `unknown frame type ${JSON.stringify(type)?.slice(0, 80) ?? '(none)'}`),
-    );
+    const name = typeof type === 'string' ? `"${type.slice(0, 80)}"` : '(no string)';
+    return failure(new WireError('unknown_type', `unknown frame type ${name}`));
   }
 
   const parsed = schema.safeParse(value);
-  if (!parsed.success) return failure(invalidFields(value['type'] as string, parsed.error));
+  if (!parsed.success) return failure(invalidFields(type as string, parsed.error));
   return { ok: true, frame: parsed.data as F };
 }
 

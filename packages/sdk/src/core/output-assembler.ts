@@ -1,0 +1,72 @@
+import { type Cursor, type Log } from '@outrigger/protocol';
+import {
+  acceptGap,
+  acceptLines,
+  type GapFrame,
+  type LineBatch,
+  type LogState,
+  type OutputFrame,
+  readFrom,
+  resume,
+} from './log-assembler.js';
+
+/** Both logs of one attempt, as far as they have arrived. */
+export interface OutputState {
+  readonly attempt: number;
+  readonly stdout: LogState;
+  readonly stderr: LogState;
+}
+
+export type OutputItem =
+  | { readonly kind: 'lines'; readonly batch: LineBatch }
+  | { readonly kind: 'gap'; readonly log: Log; readonly start: number; readonly end: number; readonly reason: GapFrame['reason'] };
+
+export type OutputStep =
+  { ok: true; state: OutputState; item: OutputItem | null } | { ok: false; /** What the sidecar did wrong. */ violation: string };
+
+/** Output that is read from a cursor on. @param skipStdout lines of stdout to pass over from there */
+export function readOutputFrom(cursor: Cursor, skipStdout = 0): OutputState {
+  return {
+    attempt: cursor.attempt,
+    stdout: readFrom({ offset: cursor.stdout, skip: skipStdout }),
+    stderr: readFrom({ offset: cursor.stderr, skip: 0 }),
+  };
+}
+
+/** Where to go on after the connection was lost. */
+export function resumeOutput(state: OutputState): OutputState {
+  return { ...state, stdout: resume(state.stdout), stderr: resume(state.stderr) };
+}
+
+/** Where to go on reading without missing anything. */
+export function cursorOf({ attempt, stdout, stderr }: OutputState): Cursor {
+  return { attempt, stdout: stdout.mark, stderr: stderr.mark };
+}
+
+/** What has arrived, unfinished lines included. */
+export function positionOf({ attempt, stdout, stderr }: OutputState): Cursor {
+  return { attempt, stdout: stdout.position, stderr: stderr.position };
+}
+
+/** Takes a frame of either log. A frame of a later attempt begins its logs; one of an earlier attempt is a duplicate. */
+export function acceptFrame(state: OutputState, frame: OutputFrame | GapFrame, lineBytesMax: number): OutputStep {
+  if (frame.attempt < state.attempt) return { ok: true, state, item: null };
+  const current =
+    frame.attempt === state.attempt ? state : readOutputFrom({ attempt: frame.attempt, stdout: 0, stderr: 0 });
+
+  if (frame.type === 'gap') {
+    const step = acceptGap(current[frame.log], frame);
+    if (!step.ok) return step;
+    const item: OutputItem | null = step.item && { kind: 'gap', log: frame.log, ...step.item, reason: frame.reason };
+    return { ok: true, state: { ...current, [frame.log]: step.state }, item };
+  }
+
+  const log = frame.type === 'output' ? 'stdout' : 'stderr';
+  const step = acceptLines(current[log], frame, lineBytesMax);
+  if (!step.ok) return step;
+  return {
+    ok: true,
+    state: { ...current, [log]: step.state },
+    item: step.item && { kind: 'lines', batch: step.item },
+  };
+}

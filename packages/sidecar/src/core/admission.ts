@@ -1,0 +1,39 @@
+import { type DispatchRequest, type WireErrorCode } from '@outrigger/protocol';
+
+/** What admission looks at; `live` is counted from the live executions at the moment of asking. */
+export interface AdmissionFacts {
+  readonly known: { readonly digest: string } | null;
+  readonly digest: string;
+  readonly isCancelRemembered: boolean;
+  readonly isDraining: boolean;
+  readonly hasCredential: boolean;
+  readonly live: number;
+  readonly maxExecutions: number;
+  readonly whenBusy: NonNullable<DispatchRequest['whenBusy']>;
+}
+
+export type AdmissionReason = Extract<WireErrorCode, 'draining' | 'credential_missing' | 'at_capacity'>;
+
+export type Admission =
+  | { verdict: 'known' }
+  | { verdict: 'conflict' }
+  | { verdict: 'cancelled' }
+  | { verdict: 'refuse'; code: AdmissionReason }
+  | { verdict: 'skip'; reason: AdmissionReason }
+  | { verdict: 'start' };
+
+/** Whether a dispatch starts. A refusal the caller asked to have recorded is `skip`, never a state that lingers. */
+export function admit(facts: AdmissionFacts): Admission {
+  if (facts.known !== null) return { verdict: facts.known.digest === facts.digest ? 'known' : 'conflict' };
+  if (facts.isCancelRemembered) return { verdict: 'cancelled' };
+  const reason = refusal(facts);
+  if (reason === null) return { verdict: 'start' };
+  return facts.whenBusy === 'skip' ? { verdict: 'skip', reason } : { verdict: 'refuse', code: reason };
+}
+
+function refusal(facts: AdmissionFacts): AdmissionReason | null {
+  if (facts.isDraining) return 'draining';
+  if (!facts.hasCredential) return 'credential_missing';
+  if (facts.live >= facts.maxExecutions) return 'at_capacity';
+  return null;
+}

@@ -1,0 +1,85 @@
+import { type Outcome, OUTCOME_REASONS, type Verdict } from '@outrigger/protocol';
+import { type Lifecycle } from './lifecycle.js';
+
+/** What the run told about itself; see `claude/stream.ts`. */
+export interface RunReport {
+  readonly resultText: string | null;
+  readonly isResultTruncated: boolean;
+  readonly errorText: string | null;
+  readonly sessionId: string | null;
+  readonly model: string | null;
+  readonly turns: number | null;
+  readonly costUsd: number | null;
+  readonly usage: NonNullable<Outcome['usage']> | null;
+}
+
+export const EMPTY_REPORT: RunReport = {
+  resultText: null,
+  isResultTruncated: false,
+  errorText: null,
+  sessionId: null,
+  model: null,
+  turns: null,
+  costUsd: null,
+  usage: null,
+};
+
+export interface OutcomeFacts {
+  readonly executionId: string;
+  readonly lifecycle: Lifecycle;
+  readonly report: RunReport;
+  readonly credentialId: string | null;
+  /** Epoch ms at acceptance, and the monotonic ms of the same moment: every other time is derived from the two. */
+  readonly acceptedAtEpochMs: number;
+  readonly acceptedAtMs: number;
+}
+
+/** The outcome of an execution that has ended. */
+export function buildOutcome(facts: OutcomeFacts, verdict: Verdict): Outcome {
+  const { lifecycle, report } = facts;
+  const toEpoch = (ms: number) => Math.round(facts.acceptedAtEpochMs + (ms - facts.acceptedAtMs));
+  const hasStarted = lifecycle.startedAt !== null;
+  return {
+    executionId: facts.executionId,
+    status: verdict.status,
+    reason: verdict.reason,
+    message: describe(verdict, lifecycle, report),
+    retryable: OUTCOME_REASONS[verdict.reason].retryable,
+    ...optional('result', verdict.status === 'succeeded' ? report.resultText : null),
+    ...(verdict.status === 'succeeded' && report.isResultTruncated ? { resultTruncated: true as const } : {}),
+    ...optional('sessionId', report.sessionId),
+    ...optional('model', report.model),
+    ...optional('turns', report.turns),
+    ...optional('costUsd', report.costUsd),
+    ...optional('usage', report.usage),
+    exit: lifecycle.exit ?? { code: null, signal: null },
+    survivors: lifecycle.survivors,
+    attempts: hasStarted ? 1 : 0,
+    acceptedAt: Math.round(facts.acceptedAtEpochMs),
+    ...optional('startedAt', lifecycle.startedAt === null ? null : toEpoch(lifecycle.startedAt)),
+    endedAt: toEpoch(verdict.at),
+    closedAt: toEpoch(lifecycle.endedAt ?? verdict.at),
+    heldMs: 0,
+    ...optional(
+      'credential',
+      hasStarted && facts.credentialId !== null ? { id: facts.credentialId, generation: 1 } : null,
+    ),
+  };
+}
+
+/** One sentence for people: what happened, and what the process said of it. */
+export function describe(verdict: Verdict, lifecycle: Lifecycle, report: RunReport): string {
+  const { meaning } = OUTCOME_REASONS[verdict.reason];
+  if (verdict.reason === 'spawn_failed' && lifecycle.launchError !== null) return lifecycle.launchError;
+  if (verdict.reason === 'crashed' && lifecycle.exit !== null) return `${meaning} ${describeExit(lifecycle.exit)}`;
+  if (verdict.status === 'failed' && report.errorText !== null) return report.errorText;
+  return meaning;
+}
+
+function describeExit(exit: { code: number | null; signal: string | null }): string {
+  return exit.signal === null ? `Exit code ${exit.code ?? 'unknown'}.` : `Signal ${exit.signal}.`;
+}
+
+function optional<K extends string, V>(key: K, value: V | null): Partial<Record<K, V>> {
+  return value === null ? {} : ({ [key]: value } as Partial<Record<K, V>>);
+}

@@ -1,0 +1,3 @@
+export { helpText, OptionError, readOptions, type SidecarOptions } from './options/options.js';
+export { type Sidecar, startSidecar } from './sidecar.js';
+export { SIDECAR_VERSION } from './version.js';

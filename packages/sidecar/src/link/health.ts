@@ -1,0 +1,32 @@
+import { type RequestListener } from 'node:http';
+import { type Supervisor } from '../supervision/supervisor.js';
+
+/** `GET /healthz`: the process lives. `GET /readyz`: it would admit a dispatch, a free slot aside. No token needed. */
+export function healthHandler(supervisor: Supervisor): RequestListener {
+  return (request, response) => {
+    const answer = (status: number, body: object) => {
+      response.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(body)}\n`);
+    };
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      answer(405, { error: 'only GET' });
+      return;
+    }
+    switch (request.url) {
+      case '/healthz':
+        answer(200, { status: 'ok', agentId: supervisor.agentId, counts: supervisor.counts() });
+        break;
+      case '/readyz': {
+        const problem = notReady(supervisor);
+        answer(problem === null ? 200 : 503, { ready: problem === null, ...(problem === null ? {} : { problem }) });
+        break;
+      }
+      default:
+        answer(404, { error: 'there are /healthz and /readyz; the protocol is a WebSocket at /' });
+    }
+  };
+}
+
+function notReady(supervisor: Supervisor): string | null {
+  if (supervisor.isDraining) return 'draining';
+  return supervisor.hasCredential ? null : 'credential_missing';
+}

@@ -1,0 +1,108 @@
+import { readFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import { type AddressInfo } from 'node:net';
+import { type Duplex } from 'node:stream';
+import { LIMITS, type SidecarFrame, SUBPROTOCOL } from '@outrigger/protocol';
+import { type Logger } from 'pino';
+import { WebSocketServer } from 'ws';
+import { type Supervisor } from '../supervision/supervisor.js';
+import { Gatekeeper, type Refusal, type TokenSource } from './authenticate.js';
+import { healthHandler } from './health.js';
+import { keepAlive } from './liveness.js';
+import { Session } from './session.js';
+
+/** Sockets of any kind, authenticated or not. */
+const CONNECTIONS_MAX = 256;
+const HEADERS_TIMEOUT_MS = 10_000;
+
+export interface LinkOptions {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly tokens: TokenSource;
+  readonly allowedOrigins: readonly string[];
+  readonly tls: { readonly certPath: string; readonly keyPath: string } | null;
+  readonly supervisor: Supervisor;
+  readonly welcome: (unknown: string[]) => SidecarFrame<'welcome'>;
+  readonly logger: Logger;
+}
+
+export interface Link {
+  readonly url: string;
+  /** Says goodbye to every host and stops listening. */
+  close(): Promise<void>;
+}
+
+/** Serves the protocol and the health pages on one port. */
+export async function listen(options: LinkOptions): Promise<Link> {
+  const http = createHttpServer(options, healthHandler(options.supervisor));
+  http.maxConnections = CONNECTIONS_MAX;
+  http.headersTimeout = HEADERS_TIMEOUT_MS;
+
+  const gatekeeper = new Gatekeeper(options.tokens, options.allowedOrigins);
+  const sessions = new Set<Session>();
+  const sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: LIMITS.frameBytesMax,
+    perMessageDeflate: false,
+    handleProtocols: () => SUBPROTOCOL,
+  });
+
+  http.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
+    const refusal = gatekeeper.check(request);
+    if (refusal !== null) {
+      options.logger.warn({ code: refusal.code, address: request.socket.remoteAddress }, 'connection refused');
+      refuse(stream, refusal);
+      return;
+    }
+    sockets.handleUpgrade(request, stream, head, (socket) => {
+      const { remoteAddress } = request.socket;
+      const logger = options.logger.child({ host: `${remoteAddress ?? ''}:${request.socket.remotePort ?? 0}` });
+      logger.info('host connected');
+      keepAlive(
+        socket,
+        () => request.socket.bytesRead,
+        () => logger.warn('host fell silent'),
+      );
+      const session = new Session({ socket, supervisor: options.supervisor, welcome: options.welcome, logger });
+      sessions.add(session);
+      socket.on('close', () => sessions.delete(session));
+    });
+  });
+
+  await new Promise<void>((resolve, reject) => {
+    http.once('error', reject).listen(options.listen, () => resolve());
+  });
+  const { address, family, port } = http.address() as AddressInfo;
+  const host = family === 'IPv6' ? `[${address}]` : address;
+  return {
+    url: `${options.tls === null ? 'ws' : 'wss'}://${host}:${port}`,
+    close: async () => {
+      sessions.forEach((session) => session.close('goingAway'));
+      const closed = new Promise((resolve) => http.close(resolve));
+      http.closeIdleConnections();
+      await closed;
+    },
+  };
+}
+
+function createHttpServer(options: LinkOptions, handler: RequestListener): Server {
+  if (options.tls === null) return createServer(handler);
+  const { certPath, keyPath } = options.tls;
+  return createTlsServer({ cert: readFileSync(certPath), key: readFileSync(keyPath) }, handler);
+}
+
+function refuse(stream: Duplex, refusal: Refusal): void {
+  const body = JSON.stringify({ error: { code: refusal.code, message: refusal.message } });
+  stream.on('error', () => stream.destroy());
+  stream.end(
+    [
+      `HTTP/1.1 ${refusal.status} Refused`,
+      'Connection: close',
+      'Content-Type: application/json',
+      ...(refusal.status === 401 ? ['WWW-Authenticate: Bearer'] : []),
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      '',
+      body,
+    ].join('\r\n'),
+  );
+}

@@ -1,0 +1,40 @@
+import { pino } from 'pino';
+import { helpText, OptionError, readOptions, type SidecarOptions } from './options/options.js';
+import { startSidecar } from './sidecar.js';
+import { SIDECAR_VERSION } from './version.js';
+
+const EXIT_BAD_OPTION = 2;
+
+async function main(): Promise<void> {
+  const options = readOptions(process.argv.slice(2), process.env);
+  if (options === 'help') console.log(helpText());
+  else if (options === 'version') console.log(SIDECAR_VERSION);
+  else await run(options);
+}
+
+async function run(options: SidecarOptions): Promise<void> {
+  const logger = pino(
+    { level: options.logLevel, base: { agentId: options.agentId } },
+    pino.destination({ dest: 2, sync: true }),
+  );
+  const sidecar = await startSidecar(options, logger);
+  options.warnings.forEach((warning) => logger.warn(warning));
+  const token = sidecar.tokenPath === null ? '' : ` token-file=${sidecar.tokenPath}`;
+  console.log(`outrigger-sidecar ready: ${sidecar.url} agent=${options.agentId}${token}`);
+
+  let isStopping = false;
+  const onSignal = (signal: string) => {
+    const timeoutMs = isStopping ? 0 : options.drainTimeoutMs;
+    logger.info({ signal, timeoutMs }, isStopping ? 'ending every run' : 'draining');
+    isStopping = true;
+    void sidecar.stop(timeoutMs).then(() => process.exit(0));
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+}
+
+main().catch((error: unknown) => {
+  const message = error instanceof OptionError ? error.message : ((error as Error).stack ?? String(error));
+  console.error(`outrigger-sidecar: ${message}`);
+  process.exit(error instanceof OptionError ? EXIT_BAD_OPTION : 1);
+});

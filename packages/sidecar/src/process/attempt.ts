@@ -1,0 +1,130 @@
+import { LIMITS } from '@outrigger/protocol';
+import { mayMatter, readLine, type Reading } from '../claude/stream.js';
+import { monotonicMs } from '../clock.js';
+import { type AttemptFiles } from '../state/folder.js';
+import { LogFollower } from './follow.js';
+import { killGroup } from './kill.js';
+import { launch, type LaunchRequest } from './launch.js';
+import { Log } from './log.js';
+import { type FolderWatch, watchFolder } from './watch.js';
+
+/** The last read before a verdict takes no longer than this, however much there is to read. */
+const LAST_READ_MS_MAX = 5000;
+
+/** What an attempt reports. Times are monotonic milliseconds. */
+export interface AttemptHooks {
+  onLaunched(at: number): void;
+  onLaunchFailed(at: number, message: string): void;
+  onExit(exit: { at: number; code: number | null; signal: string | null }): void;
+  /** The run printed something that matters; `at` is by when it was in the log. */
+  onReading(reading: Reading, at: number): void;
+  onOutputLimit(at: number): void;
+  /** There may be more to read for whoever follows the logs. */
+  onGrowth(): void;
+  onDegraded(error: Error): void;
+}
+
+/** One process of an execution, with its logs. */
+export class Attempt {
+  readonly stdout: Log;
+  readonly stderr: Log;
+  readonly #hooks: AttemptHooks;
+  readonly #maxOutputBytes: number;
+  readonly #follower: LogFollower;
+  readonly #watch: FolderWatch;
+  #groupId: number | null = null;
+  #caughtUpAt = monotonicMs();
+  #resolveLastRead: (() => void) | null = null;
+  #isOverLimit = false;
+
+  constructor(files: AttemptFiles, maxOutputBytes: number, hooks: AttemptHooks) {
+    this.#hooks = hooks;
+    this.#maxOutputBytes = maxOutputBytes;
+    this.stdout = new Log(files.stdout);
+    this.stderr = new Log(files.stderr);
+    this.stdout.open();
+    this.stderr.open();
+    this.#follower = new LogFollower({
+      log: this.stdout,
+      lineBytesMax: LIMITS.lineBytesMax,
+      mayMatter,
+      onLine: (line) => this.#onLine(line),
+      onCaughtUp: () => this.#onCaughtUp(),
+    });
+    this.#watch = watchFolder(
+      files.folder,
+      () => this.#onChange(),
+      (error) => hooks.onDegraded(error),
+    );
+  }
+
+  launch(request: LaunchRequest): void {
+    launch(request, {
+      onLaunched: (pid) => {
+        this.#groupId = pid;
+        this.#hooks.onLaunched(monotonicMs());
+      },
+      onFailed: (message) => this.#hooks.onLaunchFailed(monotonicMs(), message),
+      onExit: (exit) => this.#hooks.onExit({ ...exit, at: monotonicMs() }),
+    });
+  }
+
+  /** Fixes the logs' ends as they are now. */
+  fixEnds(): { stdout: number; stderr: number } {
+    return { stdout: this.stdout.fixEnd(), stderr: this.stderr.fixEnd() };
+  }
+
+  /** Resolves when everything up to the fixed ends has been read, or that has taken too long. */
+  async readToEnds(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, LAST_READ_MS_MAX);
+      this.#resolveLastRead = resolve;
+      this.#follower.pump();
+    });
+    clearTimeout(timer);
+    this.#follower.stop();
+  }
+
+  /** Ends every process of the attempt; see {@link killGroup}. */
+  async kill(graceMs: number): Promise<number | null> {
+    return this.#groupId === null ? 0 : killGroup(this.#groupId, graceMs);
+  }
+
+  /** Lets go of files and timers. Readers that hold the logs open keep them. */
+  close(): void {
+    this.fixEnds();
+    this.#follower.stop();
+    this.#watch.close();
+    this.stdout.release();
+    this.stderr.release();
+  }
+
+  #onChange(): void {
+    this.#follower.pump();
+    this.#hooks.onGrowth();
+    if (this.#isOverLimit || this.stdout.size() + this.stderr.size() <= this.#maxOutputBytes) return;
+    this.#isOverLimit = true;
+    this.#hooks.onOutputLimit(monotonicMs());
+  }
+
+  #onLine(line: string): void {
+    const reading = readLine(line);
+    if (reading.kind !== 'nothing') this.#hooks.onReading(reading, this.#writtenAt());
+  }
+
+  #onCaughtUp(): void {
+    this.#caughtUpAt = monotonicMs();
+    if (this.stdout.end !== null) this.#resolveLastRead?.();
+  }
+
+  /**
+   * By when the chunk at hand was written: the file's own time of change, within what is known for sure, so that a
+   * wall clock that was moved can do no more harm than one late read.
+   */
+  #writtenAt(): number {
+    const now = monotonicMs();
+    const ageMs = Date.now() - this.stdout.modifiedAtEpochMs();
+    return Math.min(now, Math.max(this.#caughtUpAt, now - ageMs));
+  }
+}

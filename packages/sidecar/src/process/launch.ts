@@ -1,0 +1,77 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync, statSync } from 'node:fs';
+
+export interface LaunchRequest {
+  readonly command: string;
+  readonly argv: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  readonly files: { readonly stdin: string; readonly stdout: string; readonly stderr: string };
+}
+
+export interface LaunchCallbacks {
+  onLaunched(pid: number): void;
+  onFailed(message: string): void;
+  onExit(exit: { code: number | null; signal: string | null }): void;
+}
+
+/**
+ * Starts a process with its three streams on files, in a session and process group of its own, without a shell.
+ *
+ * Exactly one of `onLaunched` and `onFailed` is called, and `onExit` once after `onLaunched`. `exit` and not `close`
+ * ends a run: `close` waits for every grandchild that holds a stream.
+ */
+export function launch(request: LaunchRequest, callbacks: LaunchCallbacks): void {
+  const problem = cwdProblem(request.cwd);
+  if (problem !== null) {
+    callbacks.onFailed(problem);
+    return;
+  }
+  const fds: number[] = [];
+  let child: ChildProcess;
+  try {
+    fds.push(
+      openSync(request.files.stdin, 'r'),
+      openSync(request.files.stdout, 'a'),
+      openSync(request.files.stderr, 'a'),
+    );
+    child = spawn(request.command, request.argv, {
+      cwd: request.cwd,
+      env: request.environment,
+      stdio: fds,
+      detached: true,
+    });
+  } catch (error) {
+    callbacks.onFailed(spawnProblem(error as NodeJS.ErrnoException, request.command));
+    return;
+  } finally {
+    fds.forEach((fd) => closeSync(fd));
+  }
+
+  child.on('error', (error) => {
+    if (child.pid === undefined) callbacks.onFailed(spawnProblem(error, request.command));
+  });
+  child.on('exit', (code, signal) => callbacks.onExit({ code, signal }));
+  if (child.pid !== undefined) callbacks.onLaunched(child.pid);
+}
+
+/** A missing folder makes `spawn` report that the command was not found, so it is looked at first. */
+function cwdProblem(cwd: string): string | null {
+  const stats = statSync(cwd, { throwIfNoEntry: false });
+  if (stats === undefined) return `cannot start in ${cwd}: there is no such folder`;
+  return stats.isDirectory() ? null : `cannot start in ${cwd}: it is not a folder`;
+}
+
+const SPAWN_PROBLEMS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such program; check --claude and PATH',
+  EACCES: 'it is not executable for the user of the sidecar',
+  EAGAIN: 'the system allows no further process (EAGAIN); check the limits on processes',
+  ENOMEM: 'there is not enough memory (ENOMEM)',
+  E2BIG: 'arguments and environment are too long (E2BIG)',
+  ENOSPC: 'there is no space left under the state folder (ENOSPC)',
+  EMFILE: 'the sidecar has too many open files (EMFILE)',
+};
+
+function spawnProblem(error: NodeJS.ErrnoException, command: string): string {
+  return `cannot start ${command}: ${SPAWN_PROBLEMS[error.code ?? ''] ?? error.message}`;
+}

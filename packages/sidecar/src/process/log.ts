@@ -1,0 +1,62 @@
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+
+/**
+ * One output log of an execution: a file that a child appends to and any number of readers follow.
+ *
+ * Reads are synchronous: what is read was written a moment ago and lies in the page cache, where a read takes a few
+ * microseconds and a trip through the thread pool several times that.
+ */
+export class Log {
+  readonly path: string;
+  #fd: number | null = null;
+  #users = 0;
+  #end: number | null = null;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** The size at the cause; nothing behind it is ever delivered. Null while the log can still grow. */
+  get end(): number | null {
+    return this.#end;
+  }
+
+  /** Readers open the log for as long as they follow it; the last one to leave closes the file. */
+  open(): void {
+    if (this.#users++ === 0) this.#fd = openSync(this.path, 'r');
+  }
+
+  release(): void {
+    if (--this.#users > 0 || this.#fd === null) return;
+    closeSync(this.#fd);
+    this.#fd = null;
+  }
+
+  /** Bytes that can be read now. */
+  size(): number {
+    return this.#end ?? fstatSync(this.#opened()).size;
+  }
+
+  /** When the file was last written to, in epoch ms. */
+  modifiedAtEpochMs(): number {
+    return fstatSync(this.#opened()).mtimeMs;
+  }
+
+  /** Fixes the end at the present size. */
+  fixEnd(): number {
+    this.#end ??= fstatSync(this.#opened()).size;
+    return this.#end;
+  }
+
+  /** Reads from `position` into `buffer`, at most up to the end. Returns the bytes read; 0: there is no more for now. */
+  read(buffer: Buffer, position: number): number {
+    const allowed = this.#end === null ? buffer.length : Math.min(buffer.length, this.#end - position);
+    if (allowed <= 0) return 0;
+    return readSync(this.#opened(), buffer, 0, allowed, position);
+  }
+
+  #opened(): number {
+    if (this.#fd === null) throw new Error(`log ${this.path} is not open`);
+    return this.#fd;
+  }
+}

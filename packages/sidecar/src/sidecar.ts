@@ -1,0 +1,122 @@
+import { randomUUID } from 'node:crypto';
+import { LIMITS, PROTOCOL_VERSIONS, type SidecarFrame } from '@outrigger/protocol';
+import { type Logger } from 'pino';
+import { claudeVersion } from './claude/version.js';
+import { fileTokens, fixedToken, type TokenSource } from './link/authenticate.js';
+import { listen } from './link/server.js';
+import { OptionError, type SidecarOptions } from './options/options.js';
+import { StateFolder } from './state/folder.js';
+import { Supervisor } from './supervision/supervisor.js';
+import { SIDECAR_VERSION } from './version.js';
+
+/** What this sidecar can do beyond the first version of the protocol; none yet. */
+const CAPABILITIES: readonly string[] = [];
+
+/** After the last outcome hosts get this long to acknowledge it before the sidecar stops. */
+const LAST_ACK_MS = 2000;
+const LAST_ACK_LOOK_MS = 20;
+
+export interface Sidecar {
+  /** Where hosts connect, e.g. `ws://127.0.0.1:7411`. */
+  readonly url: string;
+  /** The file with the control token, where the sidecar made it. */
+  readonly tokenPath: string | null;
+  /**
+   * Admits nothing more, waits for what runs, cancels it (`drained`) after `timeoutMs`, then stops. Called again with
+   * a shorter time it ends sooner.
+   */
+  stop(timeoutMs: number): Promise<void>;
+}
+
+/** @throws OptionError when a token, the state folder or the address cannot be used. */
+export async function startSidecar(options: SidecarOptions, logger: Logger): Promise<Sidecar> {
+  const state = openState(options.stateDir);
+  const tokens = openTokens(options, state, logger);
+  const supervisor = new Supervisor({
+    agentId: options.agentId,
+    maxExecutions: options.maxExecutions,
+    command: options.claude,
+    upstream: options.upstream,
+    passedVariables: options.passEnv,
+    credential: options.credential,
+    state,
+    logger,
+  });
+
+  const bootId = randomUUID();
+  let cliVersion: string | null = null;
+  const welcome = (unknown: string[]): SidecarFrame<'welcome'> => ({
+    type: 'welcome',
+    version: PROTOCOL_VERSIONS[0] ?? 1,
+    agentId: options.agentId,
+    journalId: state.journalId,
+    bootId,
+    sidecarVersion: SIDECAR_VERSION,
+    claudeVersion: cliVersion,
+    capabilities: [...CAPABILITIES],
+    isolation: 'none',
+    limits: { ...LIMITS },
+    generation: options.credential === null ? null : 1,
+    counts: supervisor.counts(),
+    unknown,
+  });
+
+  const link = await listen({
+    listen: options.listen,
+    tokens,
+    allowedOrigins: options.allowOrigin,
+    tls: options.tls,
+    supervisor,
+    welcome,
+    logger,
+  }).catch((error: unknown) => {
+    state.unlock();
+    throw new OptionError(`--listen ${options.listen.host}:${options.listen.port}: ${(error as Error).message}`);
+  });
+  void claudeVersion(options.claude).then((version) => (cliVersion = version));
+
+  let stopped: Promise<void> | null = null;
+  return {
+    url: link.url,
+    tokenPath: options.token === null ? state.tokenPath : null,
+    stop: (timeoutMs) => {
+      const timer = setTimeout(() => supervisor.cancelAll('drained'), timeoutMs);
+      stopped ??= (async () => {
+        await supervisor.drain();
+        await lastAcknowledgements(supervisor);
+        await link.close();
+        state.unlock();
+      })();
+      return stopped.finally(() => clearTimeout(timer));
+    },
+  };
+}
+
+function openState(path: string): StateFolder {
+  try {
+    return new StateFolder(path);
+  } catch (error) {
+    throw new OptionError(`--state-dir ${path}: ${(error as Error).message}`);
+  }
+}
+
+function openTokens(options: SidecarOptions, state: StateFolder, logger: Logger): TokenSource {
+  const { token } = options;
+  const name = token === null ? state.tokenPath : 'path' in token ? `--token-file ${token.path}` : 'OUTRIGGER_TOKEN';
+  try {
+    if (token !== null && 'value' in token) return fixedToken(token.value);
+    if (token === null) state.ensureToken();
+    const path = token === null ? state.tokenPath : token.path;
+    return fileTokens(path, (error) => logger.error({ err: error }, 'control tokens cannot be read again'));
+  } catch (error) {
+    state.unlock();
+    throw new OptionError(`${name}: ${(error as Error).message}`);
+  }
+}
+
+async function lastAcknowledgements(supervisor: Supervisor): Promise<void> {
+  const until = performance.now() + LAST_ACK_MS;
+  while (supervisor.hasHosts && supervisor.counts().unacknowledged > 0 && performance.now() < until) {
+    await new Promise((resolve) => setTimeout(resolve, LAST_ACK_LOOK_MS));
+  }
+}

@@ -1,0 +1,111 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+const PRIVATE_FOLDER = 0o700;
+const PRIVATE_FILE = 0o600;
+const TOKEN_BYTES = 32;
+
+/** The files of one attempt at an execution. */
+export interface AttemptFiles {
+  readonly folder: string;
+  readonly stdin: string;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly settings: string | null;
+}
+
+/**
+ * The folder a sidecar keeps its state in. What a sidecar knows about its executions lives and ends with its process,
+ * so each start begins a new journal and clears the logs of the last one.
+ *
+ * ```
+ *   DIR/token                      the control token, when nobody gave one
+ *   DIR/lock                       pid and start time of the owner
+ *   DIR/executions/ID/1/stdout     the logs of an execution's first attempt
+ * ```
+ */
+export class StateFolder {
+  readonly path: string;
+  readonly journalId = randomUUID();
+
+  /** @throws Error When the folder cannot be made, or belongs to a sidecar that is alive. */
+  constructor(path: string) {
+    this.path = path;
+    mkdirSync(path, { recursive: true, mode: PRIVATE_FOLDER });
+    this.#lock();
+    rmSync(join(path, 'executions'), { recursive: true, force: true });
+  }
+
+  get tokenPath(): string {
+    return join(this.path, 'token');
+  }
+
+  /** Makes the control token unless there is one. */
+  ensureToken(): void {
+    if (existsSync(this.tokenPath)) return;
+    writeFileSync(this.tokenPath, `${randomBytes(TOKEN_BYTES).toString('base64url')}\n`, { mode: PRIVATE_FILE });
+  }
+
+  /** Makes the folder and the files of an execution's first attempt. */
+  async createAttempt(executionId: string, prompt: string, settings: object | undefined): Promise<AttemptFiles> {
+    const folder = join(this.#executionPath(executionId), '1');
+    const files: AttemptFiles = {
+      folder,
+      stdin: join(folder, 'stdin'),
+      stdout: join(folder, 'stdout'),
+      stderr: join(folder, 'stderr'),
+      settings: settings === undefined ? null : join(folder, 'settings.json'),
+    };
+    await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER });
+    await writeFile(files.stdin, prompt, { mode: PRIVATE_FILE });
+    await writeFile(files.stdout, '', { mode: PRIVATE_FILE });
+    await writeFile(files.stderr, '', { mode: PRIVATE_FILE });
+    if (files.settings !== null) await writeFile(files.settings, JSON.stringify(settings), { mode: PRIVATE_FILE });
+    return files;
+  }
+
+  async removeExecution(executionId: string): Promise<void> {
+    await rm(this.#executionPath(executionId), { recursive: true, force: true });
+  }
+
+  unlock(): void {
+    rmSync(this.#lockPath, { force: true });
+  }
+
+  get #lockPath(): string {
+    return join(this.path, 'lock');
+  }
+
+  #executionPath(executionId: string): string {
+    return join(this.path, 'executions', executionId);
+  }
+
+  /** Two sidecars on one folder would clear each other's logs. */
+  #lock(): void {
+    const me = ownerOf(process.pid);
+    try {
+      writeFileSync(this.#lockPath, me, { flag: 'wx', mode: PRIVATE_FILE });
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    const owner = readFileSync(this.#lockPath, 'utf8');
+    const pid = Number.parseInt(owner, 10);
+    if (owner !== me && ownerOf(pid) === owner) {
+      throw new Error(`the state folder ${this.path} belongs to the sidecar with pid ${pid}, which is running`);
+    }
+    writeFileSync(this.#lockPath, me, { mode: PRIVATE_FILE });
+  }
+}
+
+/** A pid is a name only together with its start time, field 22 of proc(5)'s `stat`, counted after the last ")". */
+function ownerOf(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return `${pid} ${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''}\n`;
+  } catch {
+    return `${pid} \n`;
+  }
+}
