@@ -33,7 +33,12 @@ export const WIRE_ERRORS = {
 
 export type WireErrorCode = keyof typeof WIRE_ERRORS;
 
-const brand = Symbol.for('outrigger.error');
+const errorBrand = Symbol.for('outrigger.error');
+const wireErrorBrand = Symbol.for('outrigger.error.wire');
+
+function hasBrand(value: unknown, brand: symbol): boolean {
+  return typeof value === 'object' && value !== null && brand in value;
+}
 
 /**
  * Base of every error Outrigger throws. `code` is stable and meant for programs, `message` for people.
@@ -49,12 +54,12 @@ export class OutriggerError extends Error {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.data = options.data ?? {};
-    Object.defineProperty(this, brand, { value: true });
+    Object.defineProperty(this, errorBrand, { value: true });
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {
-    if (typeof value !== 'object' || value === null || !(brand in value)) return false;
-    return this === OutriggerError || Object.prototype.isPrototypeOf.call(this.prototype, value);
+    if (this === OutriggerError) return hasBrand(value, errorBrand);
+    return Object.prototype.isPrototypeOf.call(this.prototype, value as object);
   }
 }
 
@@ -65,5 +70,10 @@ export class WireError extends OutriggerError {
 
   constructor(code: WireErrorCode, message: string, data: Record<string, unknown> = {}) {
     super(code, message, { data });
+    Object.defineProperty(this, wireErrorBrand, { value: true });
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return this === WireError ? hasBrand(value, wireErrorBrand) : super[Symbol.hasInstance](value);
   }
 }

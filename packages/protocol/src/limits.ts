@@ -39,6 +39,10 @@ export const LIMITS = {
   cancelMemoryMs: 10 * MINUTE,
   /** Entries of `args`, `env`, `labels` and the tool lists of a dispatch. */
   listEntriesMax: 256,
+  /** Faulty fields an error names; a request can have more of them than its answer has room for. */
+  errorIssuesMax: 20,
+  /** Characters of a field's path, and of what is wrong with it, in an error. */
+  errorIssueCharsMax: 300,
 } as const;
 
 /** A duration a caller may choose: what it is when left out, and the most it can be. Milliseconds. */

@@ -7,6 +7,8 @@ import { listen } from './link/server.js';
 import { OptionError, type SidecarOptions } from './options/options.js';
 import { StateFolder } from './state/folder.js';
 import { Supervisor } from './supervision/supervisor.js';
+import { type Marker } from './process/tree/marker.js';
+import { probeMarkers } from './process/tree/tree.js';
 import { SIDECAR_VERSION } from './version.js';
 
 /** What this sidecar can do beyond the first version of the protocol; none yet. */
@@ -32,6 +34,7 @@ export interface Sidecar {
 export async function startSidecar(options: SidecarOptions, logger: Logger): Promise<Sidecar> {
   const state = openState(options.stateDir);
   const tokens = openTokens(options, state, logger);
+  const markers = openMarkers(options, state);
   const supervisor = new Supervisor({
     agentId: options.agentId,
     maxExecutions: options.maxExecutions,
@@ -40,6 +43,7 @@ export async function startSidecar(options: SidecarOptions, logger: Logger): Pro
     passedVariables: options.passEnv,
     credential: options.credential,
     state,
+    markers,
     logger,
   });
 
@@ -54,6 +58,7 @@ export async function startSidecar(options: SidecarOptions, logger: Logger): Pro
     sidecarVersion: SIDECAR_VERSION,
     claudeVersion: cliVersion,
     capabilities: [...CAPABILITIES],
+    killMethods: markers.map((marker) => marker.name),
     isolation: 'none',
     limits: { ...LIMITS },
     generation: options.credential === null ? null : 1,
@@ -112,6 +117,13 @@ function openTokens(options: SidecarOptions, state: StateFolder, logger: Logger)
     state.unlock();
     throw new OptionError(`${name}: ${(error as Error).message}`);
   }
+}
+
+function openMarkers(options: SidecarOptions, state: StateFolder): Marker[] {
+  const markers = probeMarkers(options.killMethod);
+  if (markers.length > 0) return markers;
+  state.unlock();
+  throw new OptionError(`--kill-method ${options.killMethod}: this machine does not offer it`);
 }
 
 async function lastAcknowledgements(supervisor: Supervisor): Promise<void> {

@@ -85,9 +85,18 @@ function parseObject(text: string): Record<string, unknown> | null {
     : null;
 }
 
-/** One line a person can act on, and every issue as data. Never repeats a value, which may be a secret. */
+/**
+ * One line a person can act on, and the issues as data. Never repeats a value, which may be a secret. It does repeat
+ * names of fields, so it is bounded: else a request of the largest size had an answer too large to be sent.
+ */
 function invalidFields(type: string, error: z.ZodError): WireError {
-  const issues = error.issues.map((issue) => ({ path: issue.path.map(String).join('.'), message: issue.message }));
+  const issues = error.issues
+    .slice(0, LIMITS.errorIssuesMax)
+    .map((issue) => ({ path: cut(issue.path.join('.')), message: cut(issue.message) }));
   const lines = issues.map((issue) => (issue.path === '' ? issue.message : `${issue.path}: ${issue.message}`));
   return new WireError('invalid', `${type}: ${lines.join('; ')}`, { issues });
+}
+
+function cut(text: string): string {
+  return text.slice(0, LIMITS.errorIssueCharsMax);
 }

@@ -30,12 +30,20 @@ export interface Verdict {
   corrected?: true;
 }
 
-/** At equal times the kind that stands further up wins. */
-const PRECEDENCE = ['completed', 'hard_timeout', 'superseded', 'cancelled', 'failed', 'refused', 'lost'] as const;
+type Deciding = Exclude<Observation, { kind: 'detail' }>;
+
+/** At equal times the kind with the lower number wins. */
+const PRECEDENCE: Readonly<Record<Deciding['kind'], number>> = {
+  completed: 0,
+  hard_timeout: 1,
+  superseded: 2,
+  cancelled: 3,
+  failed: 4,
+  refused: 5,
+  lost: 6,
+};
 
 const REASON_ORDER = Object.keys(OUTCOME_REASONS);
-
-type Deciding = Exclude<Observation, { kind: 'detail' }>;
 
 /**
  * The verdict on a set of observations: the earliest one that is not a presumption wins.
@@ -61,7 +69,7 @@ function earliest(observations: Deciding[]): Deciding | undefined {
   return observations.toSorted(
     (a, b) =>
       a.at - b.at ||
-      PRECEDENCE.indexOf(a.kind) - PRECEDENCE.indexOf(b.kind) ||
+      PRECEDENCE[a.kind] - PRECEDENCE[b.kind] ||
       REASON_ORDER.indexOf(reasonOf(a)) - REASON_ORDER.indexOf(reasonOf(b)),
   )[0];
 }

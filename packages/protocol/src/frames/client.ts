@@ -12,7 +12,7 @@ const subscriptionFields = {
   /** Chosen by the client, unique among the live ones of its connection. */
   subscription: idSchema,
   executionId: idSchema,
-  from: cursorSchema,
+  from: cursorSchema.strict(),
   /** Log bytes the sidecar may send before it needs a `credit`. */
   creditBytes: countSchema,
 };

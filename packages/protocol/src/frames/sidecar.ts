@@ -25,6 +25,8 @@ export const welcomeSchema = z.object({
   sidecarVersion: z.string(),
   claudeVersion: z.string().nullable(),
   capabilities: z.array(z.string()),
+  /** How the processes of a run are told from others, best first; see `survivors` of an outcome. */
+  killMethods: z.array(z.enum(['cgroup', 'rlimit', 'lineage'])),
   /** Whether the CLI can reach the sidecar's memory, files and credentials. */
   isolation: z.enum(['none', 'uid']),
   limits: z.record(z.string(), z.number()),

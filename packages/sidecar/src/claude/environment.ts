@@ -65,7 +65,7 @@ export function buildEnvironment(facts: EnvironmentFacts): Record<string, string
   }
   Object.assign(environment, facts.requested);
 
-  const noProxy = withLoopback(environment['NO_PROXY'] ?? facts.inherited['NO_PROXY'] ?? facts.inherited['no_proxy']);
+  const noProxy = withLoopback(noProxyOf(facts.requested) ?? noProxyOf(facts.inherited));
   return {
     ...environment,
     NO_PROXY: noProxy,
@@ -95,6 +95,10 @@ export function isCredentialVariable(name: string): boolean {
 function isAllowed(name: string, passed: readonly string[]): boolean {
   if (isCredentialVariable(name)) return false;
   return ALLOWED.includes(name) || passed.includes(name) || ALLOWED_PREFIXES.some((prefix) => name.startsWith(prefix));
+}
+
+function noProxyOf(variables: Readonly<Record<string, string | undefined>>): string | undefined {
+  return variables['NO_PROXY'] ?? variables['no_proxy'];
 }
 
 /** A proxy must not capture calls to the machine itself. */

@@ -2,26 +2,29 @@ import { LIMITS, type Outcome, type ReasonOf } from '@outrigger/protocol';
 import { z } from 'zod';
 import { EMPTY_REPORT, type RunReport } from '../core/outcome.js';
 
-/** The fields of Claude Code's stream that decide something. All optional: versions differ, and other fields come and go. */
+/** A field that is left out when it is not what it should be, so that it costs the run no result. */
+const lenient = <T extends z.ZodType>(schema: T) => schema.optional().catch(undefined);
+
+/** The fields of Claude Code's stream that matter. All optional: versions differ, and other fields come and go. */
 const eventSchema = z.object({
   type: z.string(),
-  subtype: z.string().optional(),
-  session_id: z.string().optional(),
-  model: z.string().optional(),
-  is_error: z.boolean().optional(),
-  result: z.string().optional(),
-  errors: z.array(z.unknown()).optional(),
-  num_turns: z.int().min(0).optional(),
-  total_cost_usd: z.number().optional(),
-  usage: z
-    .object({
+  subtype: lenient(z.string()),
+  session_id: lenient(z.string()),
+  model: lenient(z.string()),
+  /** Anything but a plain no is an error. */
+  is_error: z.boolean().nullish().catch(true),
+  result: lenient(z.string()),
+  errors: lenient(z.array(z.unknown())),
+  num_turns: lenient(z.int().min(0)),
+  total_cost_usd: lenient(z.number()),
+  usage: lenient(
+    z.object({
       input_tokens: z.int().min(0),
       output_tokens: z.int().min(0),
       cache_creation_input_tokens: z.int().min(0).nullish(),
       cache_read_input_tokens: z.int().min(0).nullish(),
-    })
-    .optional()
-    .catch(undefined),
+    }),
+  ),
 });
 
 type StreamEvent = z.infer<typeof eventSchema>;

@@ -22,6 +22,7 @@ import {
 export interface Lifecycle {
   readonly phase: Phase;
   readonly limits: LifecycleLimits;
+  /** Causes from outside; what the run itself says about its end is in `result` and `exit`. */
   readonly observations: readonly Observation[];
   readonly result: FinalResult | null;
   readonly exit: Exit | null;
@@ -154,7 +155,7 @@ export function step(state: Lifecycle, event: LifecycleEvent): Step {
       return onCause(state, { kind: 'failed', reason: 'output_limit', at: event.at });
 
     case 'grace_over':
-      return state.phase === 'running' && state.result !== null ? close(state) : unchanged(state);
+      return state.result === null ? unchanged(state) : close(state);
 
     case 'logs_read':
       return state.phase === 'closing' ? decide(state) : unchanged(state);
@@ -225,12 +226,24 @@ function ownObservations(state: Lifecycle): Observation[] {
   return [{ kind: 'failed', reason: exit.code === 0 ? 'no_result' : 'crashed', at: exit.at }];
 }
 
+/**
+ * The deadline, whether or not its timer was heard of: a timer that is late must not change the verdict. A deadline
+ * still to come is later than whatever ended the run, and decides nothing.
+ */
+function deadlineObservation(state: Lifecycle): Observation[] {
+  if (state.startedAt === null) return [];
+  return [{ kind: 'hard_timeout', reason: 'deadline', at: state.startedAt + state.limits.timeoutMs }];
+}
+
+function verdictOn(state: Lifecycle): Verdict | null {
+  return mergeObservations([...state.observations, ...ownObservations(state), ...deadlineObservation(state)]);
+}
+
+/** Where nothing but the final result ended the run, the process has had its grace already. */
 function decide(state: Lifecycle): Step {
-  const observations = [...state.observations, ...ownObservations(state)];
-  const hadItsGrace = state.result !== null && state.observations.length === 0;
-  const isToBeAsked = state.exit === null && !hadItsGrace;
+  const isToBeAsked = state.exit === null && state.observations.length > 0;
   return {
-    state: { ...state, phase: 'killing', observations, verdict: mergeObservations(observations) },
+    state: { ...state, phase: 'killing', verdict: verdictOn(state) },
     effects: [{ do: 'announce_ending' }, { do: 'kill', graceMs: isToBeAsked ? state.limits.graceMs : 0 }],
   };
 }
@@ -238,7 +251,7 @@ function decide(state: Lifecycle): Step {
 /** The end of an execution that never had a process. */
 function endUnstarted(state: Lifecycle, at: number): Step {
   return {
-    state: { ...state, phase: 'ended', verdict: mergeObservations(state.observations), survivors: 0, endedAt: at },
+    state: { ...state, phase: 'ended', verdict: verdictOn(state), survivors: 0, endedAt: at },
     effects: [{ do: 'announce_ending' }, { do: 'announce_outcome' }],
   };
 }

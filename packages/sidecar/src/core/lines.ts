@@ -33,6 +33,7 @@ export function cutPiece(bytes: Buffer, options: { isEnd: boolean; isPartAllowed
   if (newline >= 0) return { bytes: newline + 1, lines: toLines(bytes, newline), continues: false };
   if (!options.isPartAllowed) return null;
   const end = wholeCharacters(bytes);
+  if (end === 0) return null;
   return { bytes: end, lines: toLines(bytes, end), continues: true };
 }
 
@@ -43,19 +44,19 @@ function toLines(bytes: Buffer, end: number): string[] {
 
 /** The length up to the last whole character, so that a part never ends within one. */
 function wholeCharacters(bytes: Buffer): number {
-  for (let back = 1; back <= Math.min(4, bytes.length); back++) {
-    const byte = bytes[bytes.length - back] ?? 0;
-    const isContinuation = (byte & 0b1100_0000) === 0b1000_0000;
-    if (isContinuation) continue;
-    const isCut = characterLength(byte) > back;
-    return isCut && bytes.length > back ? bytes.length - back : bytes.length;
-  }
-  return bytes.length;
+  let start = bytes.length - 1;
+  while (isContinuation(bytes[start] ?? 0)) start--;
+  const isCut = start + characterLength(bytes[start] ?? 0) > bytes.length;
+  return isCut ? start : bytes.length;
+}
+
+function isContinuation(byte: number): boolean {
+  return (byte & 0b1100_0000) === 0b1000_0000;
 }
 
 function characterLength(leadByte: number): number {
   if (leadByte >= 0xf0) return 4;
   if (leadByte >= 0xe0) return 3;
-  if (leadByte >= 0xc0) return 2;
+  if (leadByte >= 0xc2) return 2;
   return 1;
 }

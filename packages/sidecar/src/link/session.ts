@@ -70,6 +70,8 @@ export class Session {
   }
 
   #onMessage(data: RawData, isBinary: boolean): void {
+    // What came after the message the connection is being closed for is still delivered, and is not to be acted upon.
+    if (this.#options.socket.readyState !== this.#options.socket.OPEN) return;
     if (isBinary) {
       this.#reject('invalid', 'a binary message; frames are JSON text');
       return;
@@ -118,9 +120,13 @@ export class Session {
 
     supervisor.on('state', this.#onState);
     supervisor.on('outcome', this.#onOutcome);
-    for (const cursor of cursors) {
-      if (unknown.includes(cursor)) continue;
-      this.#subscribe(cursor);
+    try {
+      cursors.filter((cursor) => !unknown.includes(cursor)).forEach((cursor) => this.#subscribe(cursor));
+    } catch (error) {
+      // `hello` has no id a reply could name.
+      const { code, message } = error instanceof WireError ? error : this.#internal(error);
+      this.#reject(code, message);
+      return;
     }
     this.#resendOutcomes();
   }

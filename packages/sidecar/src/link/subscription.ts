@@ -32,11 +32,11 @@ export class Subscription {
     this.resume();
   }
 
-  /** Returns the credit there is now. */
+  /** Returns the credit there is now; what the last frame overdrew is paid back first and counts as none. */
   addCredit(bytes: number): number {
     this.#creditBytes = Math.min(this.#creditBytes + bytes, LIMITS.creditBytesMax);
     this.resume();
-    return this.#creditBytes;
+    return Math.max(0, this.#creditBytes);
   }
 
   /** Sends what can be sent, after the frame at hand has been answered. */

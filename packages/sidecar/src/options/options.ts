@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { idSchema } from '@outrigger/protocol';
 import { z } from 'zod';
 import { type Credential, isCredentialVariable } from '../claude/environment.js';
+import { MARKER_NAMES, type MarkerName } from '../process/tree/marker.js';
 import { readCredential } from './credential.js';
 
 /** A wrong option. The message is one line that names it. */
@@ -26,6 +27,8 @@ export interface SidecarOptions {
   readonly credential: Credential | null;
   /** For the operator: what about the options is allowed but unwise. */
   readonly warnings: readonly string[];
+  /** How the processes of a run are told from others; `auto`: by all complete ways there are. */
+  readonly killMethod: MarkerName | 'auto';
   readonly passEnv: readonly string[];
   readonly allowOrigin: readonly string[];
   readonly tls: { readonly certPath: string; readonly keyPath: string } | null;
@@ -74,6 +77,10 @@ const OPTIONS = {
   upstream: { schema: upstreamSchema, help: "URL  the provider's API (default: the CLI's own)" },
   'token-file': { schema: pathSchema, help: 'FILE  one or two control tokens; read again when it changes' },
   'credential-file': { schema: pathSchema, help: "FILE  the provider's OAuth token or API key" },
+  'kill-method': {
+    schema: z.enum(['auto', ...MARKER_NAMES]),
+    help: `NAME  how processes are found again: auto, ${MARKER_NAMES.join(', ')} (default auto)`,
+  },
   'pass-env': { schema: variableSchema, help: 'NAME  hand this variable on to runs; repeatable', multiple: true },
   'drain-timeout-ms': {
     schema: wholeNumber(0, DRAIN_TIMEOUT_MS_MAX),
@@ -148,6 +155,7 @@ export function readOptions(
     drainTimeoutMs: read.one('drain-timeout-ms', OPTIONS['drain-timeout-ms'].schema) ?? 30_000,
     logLevel: read.one('log-level', OPTIONS['log-level'].schema) ?? 'info',
     token: readToken(read, environment),
+    killMethod: read.one('kill-method', OPTIONS['kill-method'].schema) ?? 'auto',
     passEnv: read.many('pass-env', variableSchema),
     allowOrigin: read.many('allow-origin', OPTIONS['allow-origin'].schema),
   };

@@ -3,9 +3,11 @@ import { mayMatter, readLine, type Reading } from '../claude/stream.js';
 import { monotonicMs } from '../clock.js';
 import { type AttemptFiles } from '../state/folder.js';
 import { LogFollower } from './follow.js';
-import { killGroup } from './kill.js';
+import { killTree } from './kill.js';
 import { launch, type LaunchRequest } from './launch.js';
 import { Log } from './log.js';
+import { type Marker } from './tree/marker.js';
+import { ProcessTree } from './tree/tree.js';
 import { type FolderWatch, watchFolder } from './watch.js';
 
 /** The last read before a verdict takes no longer than this, however much there is to read. */
@@ -32,7 +34,8 @@ export class Attempt {
   readonly #maxOutputBytes: number;
   readonly #follower: LogFollower;
   readonly #watch: FolderWatch;
-  #groupId: number | null = null;
+  #tree: ProcessTree | null = null;
+  readonly #exit = deferred();
   #caughtUpAt = monotonicMs();
   #resolveLastRead: (() => void) | null = null;
   #isOverLimit = false;
@@ -58,15 +61,27 @@ export class Attempt {
     );
   }
 
-  launch(request: LaunchRequest): void {
-    launch(request, {
-      onLaunched: (pid) => {
-        this.#groupId = pid;
-        this.#hooks.onLaunched(monotonicMs());
+  /** Starts the process, marked so that whatever it starts can be found again. */
+  launch(request: Omit<LaunchRequest, 'prefix'>, markers: readonly Marker[], executionId: string): void {
+    const tree = new ProcessTree(markers, executionId);
+    launch(
+      { ...request, prefix: tree.prefix },
+      {
+        onLaunched: (pid) => {
+          tree.onLaunched(pid);
+          this.#tree = tree;
+          this.#hooks.onLaunched(monotonicMs());
+        },
+        onFailed: (message) => {
+          tree.release();
+          this.#hooks.onLaunchFailed(monotonicMs(), message);
+        },
+        onExit: (exit) => {
+          this.#hooks.onExit({ ...exit, at: monotonicMs() });
+          this.#exit.resolve();
+        },
       },
-      onFailed: (message) => this.#hooks.onLaunchFailed(monotonicMs(), message),
-      onExit: (exit) => this.#hooks.onExit({ ...exit, at: monotonicMs() }),
-    });
+    );
   }
 
   /** Fixes the logs' ends as they are now. */
@@ -86,9 +101,11 @@ export class Attempt {
     this.#follower.stop();
   }
 
-  /** Ends every process of the attempt; see {@link killGroup}. */
+  /** Ends every process of the attempt; see {@link killTree}. `graceMs` 0: without asking first. */
   async kill(graceMs: number): Promise<number | null> {
-    return this.#groupId === null ? 0 : killGroup(this.#groupId, graceMs);
+    if (this.#tree === null) return 0;
+    const ask = graceMs > 0 ? 'SIGTERM' : null;
+    return killTree(this.#tree, { ask, graceMs, exited: this.#exit.promise });
   }
 
   /** Lets go of files and timers. Readers that hold the logs open keep them. */
@@ -127,4 +144,11 @@ export class Attempt {
     const ageMs = Date.now() - this.stdout.modifiedAtEpochMs();
     return Math.min(now, Math.max(this.#caughtUpAt, now - ageMs));
   }
+}
+
+/** A promise and how to resolve it; `Promise.withResolvers` needs Node 22. */
+function deferred(): { promise: Promise<void>; resolve: () => void } {
+  let resolve: () => void = () => undefined;
+  const promise = new Promise<void>((resolvePromise) => (resolve = resolvePromise));
+  return { promise, resolve };
 }

@@ -1,30 +1,67 @@
-/** How long a killed group may take to vanish. */
-const KILL_WAIT_MS = 5000;
-const LOOK_INTERVAL_MS = 10;
+import { setTimeout as sleep } from 'node:timers/promises';
+import { monotonicMs } from '../clock.js';
+import { NEW_SWEEP, nextStep, type ProcessInfo } from '../core/sweep.js';
+import { type ProcessTree } from './tree/tree.js';
+
+/** Asking may take the whole grace; killing what does not listen, no longer than this. */
+const KILL_MS_MAX = 5000;
+/** Between two looks of a sweep: time for a fork that was under way to show. */
+const SWEEP_LOOK_MS = 3;
+
+export interface KillOptions {
+  /** What to ask with; null: do not ask. */
+  readonly ask: NodeJS.Signals | null;
+  readonly graceMs: number;
+  /** Resolves when the first process has exited. */
+  readonly exited: Promise<void>;
+}
 
 /**
- * Ends a process group: asks it to end, waits at most `graceMs`, then kills it.
+ * Ends every process of a tree: asks the first one, waits at most `graceMs` for it, then kills all that is left and
+ * looks until nobody is.
  *
- * @returns The processes found alive afterwards. Null, because a process can have left the group unnoticed.
+ * @returns The processes found alive afterwards; null where the tree cannot be known for sure.
  */
-export async function killGroup(groupId: number, graceMs: number): Promise<number | null> {
-  if (graceMs > 0 && signalGroup(groupId, 'SIGTERM')) await groupGone(groupId, graceMs);
-  if (signalGroup(groupId, 'SIGKILL')) await groupGone(groupId, KILL_WAIT_MS);
-  return null;
+export async function killTree(tree: ProcessTree, options: KillOptions): Promise<number | null> {
+  if (options.ask !== null) {
+    tree.ask(options.ask);
+    await graceOver(tree, options);
+  }
+  const survivors = await sweep(tree);
+  if (survivors.length === 0) tree.release();
+  return tree.isComplete ? survivors.length : null;
 }
 
-/** False: nobody is left in the group. */
-function signalGroup(groupId: number, signal: NodeJS.Signals | 0): boolean {
-  try {
-    return process.kill(-groupId, signal);
-  } catch {
-    return false;
-  }
+/** The grace is the first process's; what outlives that one was left behind and has none. */
+async function graceOver(tree: ProcessTree, options: KillOptions): Promise<void> {
+  const timeout = new AbortController();
+  await Promise.race([
+    options.exited,
+    sleep(options.graceMs, undefined, { signal: timeout.signal }).catch(() => undefined),
+  ]);
+  timeout.abort();
 }
 
-async function groupGone(groupId: number, timeoutMs: number): Promise<void> {
-  const startedAt = performance.now();
-  while (performance.now() - startedAt < timeoutMs && signalGroup(groupId, 0)) {
-    await new Promise((resolve) => setTimeout(resolve, LOOK_INTERVAL_MS));
+async function sweep(tree: ProcessTree): Promise<ProcessInfo[]> {
+  const until = monotonicMs() + KILL_MS_MAX;
+  let state = NEW_SWEEP;
+  while (monotonicMs() < until) {
+    const step = nextStep(state, tree.members());
+    switch (step.do) {
+      case 'finish':
+        return [];
+      case 'stop':
+        tree.killAll();
+        step.processes.forEach((process) => tree.stop(process));
+        break;
+      case 'kill':
+        step.processes.forEach((process) => tree.kill(process));
+        break;
+      case 'look_again':
+        break;
+    }
+    if (step.do !== 'stop') await sleep(SWEEP_LOOK_MS);
+    state = step.sweep;
   }
+  return tree.members().filter((member) => !member.isDead);
 }

@@ -1,7 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, statSync } from 'node:fs';
+import { findExecutable } from './executable.js';
 
 export interface LaunchRequest {
+  /** Commands that lead to this one and become it: they mark its process. */
+  readonly prefix: readonly string[];
   readonly command: string;
   readonly argv: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
@@ -22,25 +25,19 @@ export interface LaunchCallbacks {
  * ends a run: `close` waits for every grandchild that holds a stream.
  */
 export function launch(request: LaunchRequest, callbacks: LaunchCallbacks): void {
-  const problem = cwdProblem(request.cwd);
-  if (problem !== null) {
-    callbacks.onFailed(problem);
+  const command = findExecutable(request.command, request.environment['PATH']);
+  const problem = command === null ? commandProblem(request.command) : cwdProblem(request.cwd);
+  if (command === null || problem !== null) {
+    callbacks.onFailed(problem ?? request.command);
     return;
   }
+  const [file = command, ...argv] = [...request.prefix, command, ...request.argv];
   const fds: number[] = [];
   let child: ChildProcess;
   try {
-    fds.push(
-      openSync(request.files.stdin, 'r'),
-      openSync(request.files.stdout, 'a'),
-      openSync(request.files.stderr, 'a'),
-    );
-    child = spawn(request.command, request.argv, {
-      cwd: request.cwd,
-      env: request.environment,
-      stdio: fds,
-      detached: true,
-    });
+    const { stdin, stdout, stderr } = request.files;
+    fds.push(openSync(stdin, 'r'), openSync(stdout, 'a'), openSync(stderr, 'a'));
+    child = spawn(file, argv, { cwd: request.cwd, env: request.environment, stdio: fds, detached: true });
   } catch (error) {
     callbacks.onFailed(spawnProblem(error as NodeJS.ErrnoException, request.command));
     return;
@@ -55,6 +52,11 @@ export function launch(request: LaunchRequest, callbacks: LaunchCallbacks): void
   if (child.pid !== undefined) callbacks.onLaunched(child.pid);
 }
 
+/** Found out beforehand, because afterwards it would only be the exit code of whatever leads to the command. */
+function commandProblem(command: string): string {
+  return `cannot start ${command}: there is no such executable file; check --claude, PATH and the file's mode`;
+}
+
 /** A missing folder makes `spawn` report that the command was not found, so it is looked at first. */
 function cwdProblem(cwd: string): string | null {
   const stats = statSync(cwd, { throwIfNoEntry: false });
@@ -63,8 +65,6 @@ function cwdProblem(cwd: string): string | null {
 }
 
 const SPAWN_PROBLEMS: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such program; check --claude and PATH',
-  EACCES: 'it is not executable for the user of the sidecar',
   EAGAIN: 'the system allows no further process (EAGAIN); check the limits on processes',
   ENOMEM: 'there is not enough memory (ENOMEM)',
   E2BIG: 'arguments and environment are too long (E2BIG)',

@@ -18,6 +18,7 @@ import { monotonicMs } from '../clock.js';
 import { type Effect, type Lifecycle, type LifecycleEvent, newLifecycle, stateOf, step } from '../core/lifecycle.js';
 import { buildOutcome, describe, EMPTY_REPORT, type RunReport } from '../core/outcome.js';
 import { Attempt } from '../process/attempt.js';
+import { type Marker } from '../process/tree/marker.js';
 import { type AttemptFiles, type StateFolder } from '../state/folder.js';
 
 /** What every run of one sidecar has in common. */
@@ -26,6 +27,7 @@ export interface RunContext {
   readonly upstream: string | null;
   readonly passedVariables: readonly string[];
   readonly state: StateFolder;
+  readonly markers: readonly Marker[];
   readonly logger: Logger;
   readonly onState: (run: Run) => void;
   readonly onOutcome: (run: Run, outcome: Outcome) => void;
@@ -202,7 +204,7 @@ export class Run {
   #spawn(): void {
     if (this.#files === null || this.#credential === null) throw new Error(`execution ${this.id} is not prepared`);
     const session = this.#request.resume === undefined ? { start: this.#sessionId } : { resume: this.#sessionId };
-    this.#attempt?.launch({
+    const launchRequest = {
       command: this.#context.command,
       argv: buildArgv(this.#request, session, this.#files.settings),
       environment: buildEnvironment({
@@ -215,7 +217,8 @@ export class Run {
       }),
       cwd: this.#request.cwd ?? process.cwd(),
       files: this.#files,
-    });
+    };
+    this.#attempt?.launch(launchRequest, this.#context.markers, this.id);
   }
 
   async #kill(graceMs: number): Promise<void> {

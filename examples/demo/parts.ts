@@ -1,0 +1,60 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { execa } from 'execa';
+
+/** A sidecar in a process of its own, as it would run in an agent's container. */
+export interface SidecarProcess extends AsyncDisposable {
+  readonly url: string;
+  readonly token: string;
+  /** An empty folder for runs to work in. */
+  readonly workFolder: string;
+}
+
+/** The Claude Code CLI that is installed as a development dependency. */
+export function installedClaude(): { path: string; version: string } {
+  const manifest = createRequire(import.meta.url).resolve('@anthropic-ai/claude-code/package.json');
+  const { version, bin } = createRequire(import.meta.url)(manifest) as { version: string; bin: { claude: string } };
+  return { path: join(dirname(manifest), bin.claude), version };
+}
+
+/** @param environment The credential, and whatever else the sidecar is to see besides PATH. */
+export async function startSidecar(args: string[], environment: Record<string, string>): Promise<SidecarProcess> {
+  const folder = await mkdtemp(join(tmpdir(), 'outrigger-demo-'));
+  const workFolder = await mkdtemp(join(tmpdir(), 'outrigger-demo-work-'));
+  const token = randomBytes(32).toString('base64url');
+  const main = createRequire(import.meta.url).resolve('@outrigger/sidecar/package.json');
+  const sidecar = execa(
+    'node',
+    [join(dirname(main), 'dist', 'main.js'), '--listen=127.0.0.1:0', `--state-dir=${folder}`, ...args],
+    {
+      extendEnv: false,
+      env: {
+        PATH: process.env['PATH'],
+        HOME: folder,
+        OUTRIGGER_TOKEN: token,
+        OUTRIGGER_LOG_LEVEL: 'error',
+        ...environment,
+      },
+      stdio: ['ignore', 'pipe', 'inherit'],
+      reject: false,
+    },
+  );
+  for await (const line of sidecar) {
+    const url = /ready: (\S+)/.exec(line)?.[1];
+    if (url === undefined) continue;
+    return {
+      url,
+      token,
+      workFolder,
+      [Symbol.asyncDispose]: async () => {
+        sidecar.kill('SIGTERM');
+        await sidecar;
+        await Promise.all([folder, workFolder].map((path) => rm(path, { recursive: true, force: true })));
+      },
+    };
+  }
+  throw new Error('the sidecar did not start; what it said stands above');
+}

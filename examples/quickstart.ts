@@ -1,0 +1,21 @@
+import { createFleet } from '@outrigger/sdk';
+
+const fleet = createFleet({
+  onOutcome: (outcome) => console.log(`${outcome.executionId}: ${outcome.status} (${outcome.reason})`), // save it here
+});
+const agent = await fleet.connect({
+  url: process.env['OUTRIGGER_URL'] ?? 'ws://127.0.0.1:7411',
+  token: process.env['OUTRIGGER_TOKEN'] ?? '',
+});
+
+const execution = await agent.dispatch({
+  executionId: `fix-${Date.now()}`, // yours to choose: dispatching it again is harmless
+  prompt: 'Fix the failing test and tell me what was wrong.',
+  allowedTools: ['Bash', 'Edit'],
+  timeoutMs: 20 * 60_000,
+});
+
+for await (const text of execution.text()) console.log(text); // what the agent said, never an error of the API
+const outcome = await execution.outcome; // resolves for every ending
+process.exitCode = outcome.status === 'succeeded' ? 0 : 1;
+await fleet.close();

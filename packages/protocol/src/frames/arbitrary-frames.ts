@@ -1,0 +1,197 @@
+import fc from 'fast-check';
+import { LIMITS } from '../limits.js';
+import { OUTCOME_REASONS, type OutcomeReason } from '../outcome-reasons.js';
+import { CLIENT_FRAME_SCHEMAS, type ClientFrame } from './client.js';
+import { SIDECAR_FRAME_SCHEMAS, type SidecarFrame, type SidecarFrameType } from './sidecar.js';
+
+/** Arbitrary frames of every type, for property tests. A frame type without an entry here does not compile. */
+
+type Shape = Record<string, fc.Arbitrary<unknown>>;
+
+/** An object with the fields of `required` and any of those of `optional`. */
+function object(required: Shape, optional: Shape = {}): fc.Arbitrary<Record<string, unknown>> {
+  const requiredKeys = Object.keys(required);
+  return fc.record({ ...required, ...optional }, { requiredKeys, noNullPrototype: true });
+}
+
+const id = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,20}$/);
+const count = fc.oneof(fc.nat(), fc.constantFrom(0, Number.MAX_SAFE_INTEGER));
+const attempt = fc.integer({ min: 1, max: 1000 });
+const epochMs = fc.double({ min: 0, noNaN: true, noDefaultInfinity: true }).map((at) => at + 0);
+/** Any sequence of UTF-16 code units, so lone surrogates as well. */
+const text = fc.oneof(
+  fc.string({ unit: 'binary' }),
+  fc.array(fc.integer({ min: 0, max: 0xffff })).map((units) => String.fromCharCode(...units)),
+);
+const argument = text.map((value) => value.replaceAll('\u0000', ''));
+const fullArgument = argument.map((value) => `x${value}`);
+const list = fc.array(fullArgument, { maxLength: 5 });
+const yes = fc.constant(true);
+const uuid = fc.uuid();
+const labels = fc.dictionary(fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,20}$/), argument, { maxKeys: 5 });
+const env = fc.dictionary(fc.stringMatching(/^[A-Z][A-Z0-9_]{0,20}$/), argument, { maxKeys: 5 });
+/** The validator drops `__proto__`, which is never a name anybody means. */
+const data = fc.dictionary(
+  text.filter((key) => key !== '__proto__'),
+  fc.jsonValue(),
+  { noNullPrototype: true },
+);
+const cursor = object({ attempt, stdout: count, stderr: count });
+const state = fc.constantFrom('starting', 'running', 'ending', 'ended');
+
+const { hello, ...requests } = CLIENT_FRAME_SCHEMAS;
+void hello;
+
+const subscription = { subscription: id, executionId: id, from: cursor, creditBytes: count };
+
+const dispatchRequest = fc
+  .tuple(
+    object(
+      { prompt: fullArgument },
+      {
+        cwd: argument.map((path) => `/${path}`),
+        model: fullArgument.map((name) => name.slice(0, 256)),
+        maxTurns: fc.integer({ min: 1, max: 10_000 }),
+        appendSystemPrompt: fullArgument,
+        allowedTools: list,
+        disallowedTools: list,
+        permissionMode: fc.constantFrom('plan', 'acceptEdits'),
+        settings: data,
+        args: list,
+        env,
+        labels,
+        timeoutMs: fc.integer({ min: 1, max: 86_400_000 }),
+        graceMs: fc.integer({ min: 1, max: 300_000 }),
+        maxOutputBytes: fc.integer({ min: 1 }),
+        whenBusy: fc.constantFrom('refuse', 'skip'),
+      },
+    ),
+    fc.oneof(fc.constant({}), object({ sessionId: uuid }), object({ resume: uuid })),
+  )
+  .map(([request, session]) => ({ ...request, ...session }));
+
+const requestFields: Record<keyof typeof requests, [Shape, Shape?]> = {
+  dispatch: [{ executionId: id, request: dispatchRequest }],
+  cancel: [{ executionId: id }],
+  subscribe: [subscription],
+  unsubscribe: [{ subscription: id }],
+  credit: [{ subscription: id, bytes: fc.integer({ min: 1 }) }],
+  ack: [{ executionId: id }],
+  status: [{}, { executionId: id }],
+};
+
+const frame = (type: string, required: Shape, optional?: Shape) =>
+  object({ type: fc.constant(type), ...required }, optional);
+
+/** Frames of a client, by type. */
+export const CLIENT_FRAMES = {
+  hello: frame(
+    'hello',
+    {
+      versions: fc.array(attempt, { minLength: 1, maxLength: 32 }),
+      client: object({ name: fullArgument.map((name) => name.slice(0, 200)) }, { version: fc.string() }),
+    },
+    { storeId: id, cursors: fc.array(object(subscription), { maxLength: 4 }) },
+  ),
+  ...Object.fromEntries(
+    Object.entries(requestFields).map(([type, [required, optional]]) => [
+      type,
+      frame(type, { id, ...required }, optional),
+    ]),
+  ),
+} as Record<ClientFrame['type'], fc.Arbitrary<ClientFrame>>;
+
+const reason = fc.constantFrom(...(Object.keys(OUTCOME_REASONS) as OutcomeReason[]));
+const statusAndReason = reason.map((value) => ({ status: OUTCOME_REASONS[value].status, reason: value }));
+
+const outcome = fc
+  .tuple(
+    statusAndReason,
+    object(
+      {
+        executionId: id,
+        message: text,
+        retryable: fc.boolean(),
+        exit: object({ code: fc.option(fc.integer()), signal: fc.option(fc.string()) }),
+        survivors: fc.option(count),
+        attempts: count,
+        acceptedAt: epochMs,
+        endedAt: epochMs,
+        closedAt: epochMs,
+        heldMs: count,
+      },
+      {
+        retryAt: epochMs,
+        result: text,
+        resultTruncated: yes,
+        sessionId: fc.string(),
+        model: fc.string(),
+        turns: count,
+        costUsd: epochMs,
+        usage: object(
+          { inputTokens: count, outputTokens: count },
+          { cacheCreationInputTokens: count, cacheReadInputTokens: count },
+        ),
+        startedAt: epochMs,
+        credential: object({ id: fc.string(), generation: count }),
+        corrected: yes,
+      },
+    ),
+  )
+  .map(([verdict, rest]) => ({ ...verdict, ...rest }));
+
+const verdict = fc
+  .tuple(statusAndReason, object({ at: epochMs, message: text }))
+  .map(([first, rest]) => ({ ...first, ...rest }));
+
+const counts = object({ live: count, maxExecutions: count, unacknowledged: count });
+const summary = object(
+  { executionId: id, state, attempt: count, acceptedAt: epochMs },
+  { startedAt: epochMs, labels, verdict, end: cursor, outcome },
+);
+const batch = { subscription: id, executionId: id, attempt, start: count, end: count };
+const lines = { lines: fc.array(text, { maxLength: 5 }) };
+
+const sidecarFields: Record<SidecarFrameType, fc.Arbitrary<Record<string, unknown>>> = {
+  welcome: object({
+    version: fc.nat(),
+    agentId: id,
+    journalId: text,
+    bootId: text,
+    sidecarVersion: text,
+    claudeVersion: fc.option(text),
+    capabilities: fc.array(text),
+    isolation: fc.constantFrom('none', 'uid'),
+    limits: fc.constant({ ...LIMITS }),
+    generation: fc.option(count),
+    counts,
+    unknown: fc.array(id),
+  }),
+  snapshot: object({ executions: fc.array(summary, { maxLength: 3 }), more: fc.boolean() }),
+  reply: fc.oneof(
+    object({ id, ok: yes, result: data }),
+    object({
+      id,
+      ok: fc.constant(false),
+      error: object({ code: fc.constantFrom('invalid', 'internal'), message: text }, { data }),
+    }),
+  ),
+  state: object({ executionId: id, state, at: epochMs, attempt: count }, { verdict, end: cursor }),
+  output: object({ ...batch, ...lines }, { continues: yes }),
+  stderr: object({ ...batch, ...lines }, { continues: yes }),
+  gap: object({
+    ...batch,
+    log: fc.constantFrom('stdout', 'stderr'),
+    reason: fc.constantFrom('line_too_long', 'retention'),
+  }),
+  outcome: object({ outcome, end: cursor }),
+  error: object({ code: text, message: text }),
+};
+
+/** Frames of a sidecar, by type. */
+export const SIDECAR_FRAMES = Object.fromEntries(
+  Object.keys(SIDECAR_FRAME_SCHEMAS).map((type) => [
+    type,
+    sidecarFields[type as SidecarFrameType].map((fields) => ({ type, ...fields })),
+  ]),
+) as Record<SidecarFrameType, fc.Arbitrary<SidecarFrame>>;

@@ -1,0 +1,27 @@
+import { type ProcessInfo } from '../../core/sweep.js';
+
+/** A way to tell the processes of one execution from all others. */
+export interface Marker {
+  readonly name: MarkerName;
+  /** Whether no process of an execution can escape it: only then is a count of survivors a measurement. */
+  readonly isComplete: boolean;
+  /** Makes the mark of one execution. */
+  mark(executionId: string): Mark;
+}
+
+export const MARKER_NAMES = ['cgroup', 'rlimit', 'lineage'] as const;
+export type MarkerName = (typeof MARKER_NAMES)[number];
+
+/** The mark on the processes of one execution. */
+export interface Mark {
+  /** What goes before the command so that its process starts marked; empty where nothing needs to. */
+  readonly prefix: readonly string[];
+  /** Called with the process once it runs. */
+  onLaunched(leader: ProcessInfo): void;
+  /** The processes that bear the mark now. */
+  members(): ProcessInfo[];
+  /** Kills every member at once, where the kernel can do that. */
+  killAll(): void;
+  /** Gives up what the mark occupies; called when no member is left. */
+  release(): void;
+}

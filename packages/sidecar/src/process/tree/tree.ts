@@ -1,0 +1,91 @@
+import { type ProcessInfo } from '../../core/sweep.js';
+import { cgroupMarker } from './cgroup.js';
+import { lineageMarker } from './lineage.js';
+import { type Mark, type Marker, type MarkerName } from './marker.js';
+import { readProcess } from './proc.js';
+import { rlimitMarker } from './rlimit.js';
+
+const PROBES: Readonly<Record<MarkerName, () => Marker | null>> = {
+  cgroup: cgroupMarker,
+  rlimit: rlimitMarker,
+  lineage: lineageMarker,
+};
+
+/**
+ * The markers to use here.
+ *
+ * @param wanted `auto`: every complete one the machine offers, or else lineage. A name: that one alone.
+ * @returns An empty list when the machine does not offer what is wanted.
+ */
+export function probeMarkers(wanted: MarkerName | 'auto'): Marker[] {
+  if (wanted !== 'auto') return [PROBES[wanted]()].filter((marker) => marker !== null);
+  const complete = [PROBES.cgroup(), PROBES.rlimit()].filter((marker) => marker !== null);
+  return complete.length > 0 ? complete : probeMarkers('lineage');
+}
+
+/** All processes of one execution, whatever they did to get away. */
+export class ProcessTree {
+  readonly #marks: readonly Mark[];
+  readonly isComplete: boolean;
+  /** What goes before the command so that its process starts marked. */
+  readonly prefix: readonly string[];
+  #leader: ProcessInfo | null = null;
+
+  constructor(markers: readonly Marker[], executionId: string) {
+    this.#marks = markers.map((marker) => marker.mark(executionId));
+    this.isComplete = markers.some((marker) => marker.isComplete);
+    this.prefix = this.#marks.flatMap((mark) => mark.prefix);
+  }
+
+  onLaunched(pid: number): void {
+    const leader = readProcess(pid);
+    if (leader === null) return;
+    this.#leader = leader;
+    this.#marks.forEach((mark) => mark.onLaunched(leader));
+  }
+
+  members(): ProcessInfo[] {
+    const byPid = new Map(this.#marks.flatMap((mark) => mark.members()).map((member) => [member.pid, member]));
+    return [...byPid.values()];
+  }
+
+  /** Sends a signal to the process group of the first process, if that lives. */
+  ask(signal: NodeJS.Signals): void {
+    if (this.#leader !== null && isStill(this.#leader)) send(-this.#leader.pid, signal);
+  }
+
+  /** Stops a process, unless its pid is another's by now. */
+  stop(target: ProcessInfo): void {
+    if (!isStill(target)) return;
+    send(target.pid, 'SIGSTOP');
+    // Between look and signal the pid can have changed hands; who got the signal by mistake goes on.
+    if (!isStill(target)) send(target.pid, 'SIGCONT');
+  }
+
+  /** Kills a process that was stopped before: it cannot have ended by itself, so the pid is still its own. */
+  kill(target: ProcessInfo): void {
+    if (isStill(target)) send(target.pid, 'SIGKILL');
+  }
+
+  /** Kills every process at once where the kernel can. */
+  killAll(): void {
+    this.#marks.forEach((mark) => mark.killAll());
+  }
+
+  release(): void {
+    this.#marks.forEach((mark) => mark.release());
+  }
+}
+
+function isStill(target: ProcessInfo): boolean {
+  const now = readProcess(target.pid);
+  return now !== null && now.startTime === target.startTime && !now.isDead;
+}
+
+function send(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
