@@ -19,7 +19,11 @@ export const SDK_ERRORS = {
     fault: 'caller',
     retryable: false,
   },
-  unauthorized: { meaning: 'The agent refused the control token, or there is none.', fault: 'caller', retryable: false },
+  unauthorized: {
+    meaning: 'The agent refused the control token, or there is none.',
+    fault: 'caller',
+    retryable: false,
+  },
   agent_mismatch: {
     meaning: 'Another agent than the named one answered; nothing was reconciled. `data.actual` names it.',
     fault: 'caller',

@@ -67,7 +67,11 @@ export function acceptLines(state: LogState, frame: OutputFrame, lineBytesMax: n
 
   if (lines.length === 0) {
     if (frame.end - state.mark > lineBytesMax) return tooLong(state, frame, lineBytesMax);
-    return { ok: true, state: { ...state, position: frame.end, partial: (state.partial ?? '') + (rest ?? '') }, item: null };
+    return {
+      ok: true,
+      state: { ...state, position: frame.end, partial: (state.partial ?? '') + (rest ?? '') },
+      item: null,
+    };
   }
 
   lines[0] = (state.partial ?? '') + (lines[0] ?? '');
@@ -98,7 +102,11 @@ export function acceptLines(state: LogState, frame: OutputFrame, lineBytesMax: n
 export function acceptGap(state: LogState, frame: GapFrame): LogStep<{ start: number; end: number }> {
   if (frame.end <= state.position) return { ok: true, state, item: null };
   if (frame.start > state.position) return misplaced(state, frame);
-  return { ok: true, state: readFrom({ offset: frame.end, skip: 0 }), item: { start: gapStart(state, frame), end: frame.end } };
+  return {
+    ok: true,
+    state: readFrom({ offset: frame.end, skip: 0 }),
+    item: { start: gapStart(state, frame), end: frame.end },
+  };
 }
 
 function gapStart({ position, mark, sinceMark, partial }: LogState, frame: GapFrame): number {

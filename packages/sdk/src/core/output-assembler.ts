@@ -19,10 +19,17 @@ export interface OutputState {
 
 export type OutputItem =
   | { readonly kind: 'lines'; readonly batch: LineBatch }
-  | { readonly kind: 'gap'; readonly log: Log; readonly start: number; readonly end: number; readonly reason: GapFrame['reason'] };
+  | {
+      readonly kind: 'gap';
+      readonly log: Log;
+      readonly start: number;
+      readonly end: number;
+      readonly reason: GapFrame['reason'];
+    };
 
 export type OutputStep =
-  { ok: true; state: OutputState; item: OutputItem | null } | { ok: false; /** What the sidecar did wrong. */ violation: string };
+  | { ok: true; state: OutputState; item: OutputItem | null }
+  | { ok: false; /** What the sidecar did wrong. */ violation: string };
 
 /** Output that is read from a cursor on. @param skipStdout lines of stdout to pass over from there */
 export function readOutputFrom(cursor: Cursor, skipStdout = 0): OutputState {

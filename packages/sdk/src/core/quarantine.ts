@@ -17,10 +17,7 @@ export const EMPTY_QUARANTINE: Quarantine = { errorTexts: [] };
 const ERROR_TEXTS_MAX = 16;
 
 /** Judges the next message of the stream. */
-export function quarantine(
-  state: Quarantine,
-  message: StreamMessage,
-): { state: Quarantine; isQuarantined: boolean } {
+export function quarantine(state: Quarantine, message: StreamMessage): { state: Quarantine; isQuarantined: boolean } {
   if (isErrorMessage(message)) {
     const text = assistantText(message).trim();
     if (text === '') return { state, isQuarantined: true };

@@ -32,9 +32,11 @@ export function assistantText(message: StreamMessage): string {
 export function isErrorMessage(message: StreamMessage): boolean {
   if (message['type'] !== 'assistant') return false;
   const inner = asObject(message['message']);
-  return [message, inner].some((part) => Boolean(part?.['error']) || part?.['isApiErrorMessage'] === true)
-    ? true
-    : inner?.['model'] === '<synthetic>';
+  return inner?.['model'] === '<synthetic>' || isFlagged(message) || isFlagged(inner);
+}
+
+function isFlagged(part: Record<string, unknown> | undefined): boolean {
+  return Boolean(part?.['error']) || part?.['isApiErrorMessage'] === true || part?.['is_api_error_message'] === true;
 }
 
 /** Whether a `result` says of itself that its turn ended well. `subtype: "success"` alone means nothing. */

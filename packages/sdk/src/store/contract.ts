@@ -88,7 +88,11 @@ export function describeStore(name: string, open: () => Store | Promise<Store>):
       await store.recordOutcome(outcomeOf('a', { status: 'lost', reason: 'agent_gone' }), END);
       await store.markHandled('a');
       const corrected = await store.recordOutcome(outcomeOf('a'), END);
-      expect(corrected).toMatchObject({ isNew: true, isHandled: false, outcome: { status: 'succeeded', corrected: true } });
+      expect(corrected).toMatchObject({
+        isNew: true,
+        isHandled: false,
+        outcome: { status: 'succeeded', corrected: true },
+      });
       const late = await store.recordOutcome(outcomeOf('a', { status: 'lost', reason: 'agent_gone' }), END);
       expect(late).toMatchObject({ isNew: false, outcome: { status: 'succeeded' } });
       await store.close();

@@ -14,7 +14,8 @@ export function memoryStore({ retainedMax = 10_000 }: MemoryStoreOptions = {}): 
 
   const known = (executionId: string): ExecutionRecord => {
     const record = records.get(executionId);
-    if (record === undefined) throw sdkError('unknown_execution', `the store has no record of execution ${executionId}`);
+    if (record === undefined)
+      throw sdkError('unknown_execution', `the store has no record of execution ${executionId}`);
     return record;
   };
 

@@ -12,9 +12,12 @@ import { type FakeStep } from './fake/steps.js';
 
 const flags = process.argv.slice(2);
 
+// As `--name value` or `--name=value`.
 function flag(...names: string[]): string | undefined {
-  const at = flags.findIndex((given) => names.includes(given));
-  return at === -1 ? undefined : flags[at + 1];
+  const at = flags.findIndex((given) => names.includes(given.split('=', 1)[0] ?? given));
+  const given = flags[at];
+  if (given === undefined) return undefined;
+  return given.includes('=') ? given.slice(given.indexOf('=') + 1) : flags[at + 1];
 }
 
 function fail(message: string, code: number): never {

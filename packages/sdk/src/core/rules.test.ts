@@ -1,0 +1,93 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { findAddressFault } from './address.js';
+import { fullJitterMs } from './backoff.js';
+import { Fifo } from './fifo.js';
+import { isLater, stepOf } from './state-history.js';
+
+describe('an address', () => {
+  const codeOf = (url: string, insecure = false) => findAddressFault(url, { insecure })?.code ?? null;
+
+  it.each(['wss://agent-7:7411', 'ws://127.0.0.1:7411', 'ws://127.9.9.9', 'ws://[::1]:7411', 'ws://localhost:1/path'])(
+    'may be %s',
+    (url) => expect(codeOf(url)).toBeNull(),
+  );
+
+  it.each(['ws://agent-7:7411', 'ws://10.0.0.1', 'ws://127.0.0.1.example.com', 'ws://localhost.example.com'])(
+    'may be %s only if that is called insecure',
+    (url) => {
+      expect(codeOf(url)).toBe('insecure_url');
+      expect(codeOf(url, true)).toBeNull();
+    },
+  );
+
+  it.each([
+    'wss://user:s3cret@host',
+    'wss://:s3cret@host',
+    'wss://host/?token=s3cret',
+    'wss://host/?access_token=s3cret',
+  ])('may not carry a secret, as %s does, and the error does not repeat it', (url) => {
+    expect(codeOf(url, true)).toBe('insecure_url');
+    expect(findAddressFault(url, { insecure: true })?.message).not.toContain('s3cret');
+  });
+
+  it.each(['', 'agent-7:7411', 'http://host', 'not a url'])('is no "%s"', (url) => expect(codeOf(url)).toBe('invalid'));
+});
+
+describe('full jitter', () => {
+  it('R13: lies between nothing and the exponential bound, and never above the cap', () => {
+    const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 5000 }), random, (failures, value) => {
+        const delay = fullJitterMs({ baseMs: 100, capMs: 10_000 }, failures, value);
+        expect(delay).toBeGreaterThanOrEqual(0);
+        expect(delay).toBeLessThanOrEqual(Math.min(10_000, 100 * 2 ** (failures - 1)));
+      }),
+    );
+    expect(fullJitterMs({ baseMs: 100, capMs: 10_000 }, 3, 0.5)).toBe(200);
+  });
+});
+
+describe('a queue', () => {
+  it('gives what was put, in order, however puts and takes are mixed', () => {
+    fc.assert(
+      fc.property(fc.array(fc.boolean(), { maxLength: 200 }), (puts) => {
+        const queue = new Fifo<number>();
+        const model: number[] = [];
+        puts.forEach((isPut, index) => {
+          if (isPut) {
+            queue.push(index);
+            model.push(index);
+          } else {
+            expect(queue.peek()).toBe(model[0]);
+            if (model.length > 0) queue.shift();
+            model.shift();
+          }
+        });
+        expect(queue.peek()).toBe(model[0]);
+      }),
+    );
+  });
+});
+
+describe('the states of an execution', () => {
+  it('never go back, and a repeated one is no news', () => {
+    const step = (state: 'starting' | 'running' | 'ending' | 'ended', attempt = 1) => ({ state, attempt, at: 1 });
+    expect(isLater(step('starting'), undefined)).toBe(true);
+    expect(isLater(step('running'), step('starting'))).toBe(true);
+    expect(isLater(step('running'), step('running'))).toBe(false);
+    expect(isLater(step('starting'), step('running'))).toBe(false);
+    expect(isLater(step('starting', 2), step('running', 1))).toBe(true);
+    expect(isLater(step('starting', 2), step('ending', 1))).toBe(false);
+    expect(isLater(step('ended', 1), step('ending', 1))).toBe(true);
+  });
+
+  it('have the time that a summary tells', () => {
+    const summary = { executionId: 'e1', attempt: 1, acceptedAt: 1, startedAt: 2 };
+    expect(stepOf({ ...summary, state: 'starting' }).at).toBe(1);
+    expect(stepOf({ ...summary, state: 'running' }).at).toBe(2);
+    const verdict = { status: 'succeeded' as const, reason: 'completed' as const, at: 3, message: '' };
+    expect(stepOf({ ...summary, state: 'ending', verdict }).at).toBe(3);
+    expect(stepOf({ ...summary, state: 'ended', verdict }).at).toBe(3);
+  });
+});

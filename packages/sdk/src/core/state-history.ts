@@ -1,0 +1,33 @@
+import { type ExecutionState, type ExecutionSummary, type SidecarFrame } from '@outrigger/protocol';
+
+type Decision = NonNullable<SidecarFrame<'state'>['verdict']>;
+
+/** A step in an execution's life, as a notice or a summary tells of it. */
+export interface StateStep {
+  readonly attempt: number;
+  readonly state: ExecutionState;
+  /** Epoch ms. */
+  readonly at: number;
+  readonly verdict?: Decision | undefined;
+}
+
+const ORDER: Record<ExecutionState, number> = { starting: 0, running: 1, ending: 2, ended: 3 };
+
+/** Whether a step is news. What is told again, after a reconnect or by an answer that was overtaken, is not. */
+export function isLater(step: StateStep, last: StateStep | undefined): boolean {
+  if (last === undefined) return true;
+  if (ORDER[last.state] >= ORDER.ending) return ORDER[step.state] > ORDER[last.state];
+  return step.attempt > last.attempt || (step.attempt === last.attempt && ORDER[step.state] > ORDER[last.state]);
+}
+
+/** The step a summary implies; it does not say when the state began, but what it says allows to tell. */
+export function stepOf(summary: ExecutionSummary): StateStep {
+  const { attempt, state, acceptedAt, startedAt, verdict, outcome } = summary;
+  const at = {
+    starting: acceptedAt,
+    running: startedAt ?? acceptedAt,
+    ending: verdict?.at ?? acceptedAt,
+    ended: outcome?.closedAt ?? verdict?.at ?? acceptedAt,
+  }[state];
+  return { attempt, state, at, verdict };
+}

@@ -1,0 +1,192 @@
+import { EventEmitter } from 'node:events';
+import { idSchema, type Outcome, type OutriggerError, WireError } from '@outrigger/protocol';
+import { Agent } from './agent.js';
+import { findAddressFault } from './core/address.js';
+import { sdkError } from './errors.js';
+import { type FleetEvents } from './events.js';
+import { Execution } from './execution.js';
+import { Ledger } from './ledger.js';
+import { AgentLink } from './link/link.js';
+import { type LinkTiming, TIMING_DEFAULTS } from './link/timing.js';
+import { type Token } from './link/token.js';
+import { type Logger, silentLogger } from './logger.js';
+import { OutcomeDelivery } from './outcome-delivery.js';
+import { memoryStore } from './store/memory.js';
+import { type Store } from './store/store.js';
+import { type Tracker } from './tracker.js';
+
+export interface FleetOptions extends Partial<LinkTiming> {
+  /** @default memoryStore() */
+  store?: Store;
+  /**
+   * Takes each outcome, also of executions that another host dispatched. At least once; the agent keeps an outcome
+   * until this has resolved. While it fails it is called again, with growing delays.
+   */
+  onOutcome?: (outcome: Outcome) => void | Promise<void>;
+  /** Names this host in the agents' logs. @default 'outrigger-sdk' */
+  clientName?: string;
+  /** pino, or anything like it. @default none */
+  logger?: Logger;
+}
+
+export interface ConnectOptions {
+  /** The agent that has to answer; without one the agent says who it is. */
+  id?: string;
+  /** `wss://host:port`, or `ws://` on loopback. */
+  url: string;
+  /** The agent's control token; a function is asked for each connection. */
+  token: Token;
+  /** Allows `ws:` off loopback, which sends the token in the clear. @default false */
+  insecure?: boolean;
+}
+
+/** The host's side of any number of agents. */
+export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable {
+  readonly #options: FleetOptions;
+  readonly #store: Store;
+  readonly #logger: Logger;
+  readonly #timing: LinkTiming;
+  readonly #delivery: OutcomeDelivery;
+  readonly #ledgers = new Map<string, Ledger>();
+  /** Every link that is open or being opened. */
+  readonly #links = new Set<AgentLink>();
+  #closedBy: OutriggerError | null = null;
+
+  /** @internal */
+  constructor(options: FleetOptions) {
+    super();
+    const { store = memoryStore(), logger = silentLogger, onOutcome } = options;
+    this.#options = options;
+    this.#store = store;
+    this.#logger = logger;
+    this.#timing = timingOf(options);
+    const onFailed = (failure: FleetEvents['outcomeHandlerFailed'][0]) =>
+      this.#emitLater('outcomeHandlerFailed', failure);
+    this.#delivery = new OutcomeDelivery({ store, onOutcome, onFailed, logger });
+  }
+
+  /**
+   * Connects to an agent. Resolves when what the agent knows has been taken in; from then on the connection is made
+   * anew for ever. If it rejects, nothing is tried again.
+   *
+   * @throws `invalid`, `insecure_url`, `unauthorized`, `agent_mismatch`, `unsupported_version`, `already_connected`,
+   * `agent_unreachable`, `fleet_closed`
+   */
+  async connect({ id, url, token, insecure = false }: ConnectOptions): Promise<Agent> {
+    this.#refuseClosed();
+    const fault = findAddressFault(url, { insecure }) ?? findIdFault(id);
+    if (fault !== null) throw fault;
+
+    const link: AgentLink = new AgentLink({
+      url,
+      token,
+      agentId: id,
+      clientName: this.#options.clientName ?? 'outrigger-sdk',
+      timing: this.#timing,
+      logger: this.#logger,
+      admit: (agentId) => {
+        const ledger = this.#ledger(agentId);
+        ledger.attach(link);
+        return ledger;
+      },
+    });
+    this.#links.add(link);
+    void link.over.then(() => this.#links.delete(link));
+    const { agentId } = await link.open();
+    return new Agent(this.#ledger(agentId), this.#store);
+  }
+
+  /**
+   * A handle on an execution that the store or a connected agent knows, e.g. after this host was restarted.
+   *
+   * @throws `unknown_execution`; `agent_closed` when the store says which agent has it, and that one is not connected;
+   * `agent_unreachable` when that one does not answer
+   */
+  async execution(executionId: string): Promise<Execution> {
+    this.#refuseClosed();
+    for (const ledger of this.#ledgers.values()) {
+      const tracker = ledger.find(executionId);
+      if (tracker !== undefined) return new Execution(ledger, tracker);
+    }
+    const record = await this.#store.getExecution(executionId);
+    if (record?.conclusion !== undefined) {
+      const ledger = this.#ledger(record.agentId);
+      return new Execution(ledger, ledger.recall(record.conclusion.outcome, record.conclusion.end));
+    }
+    const candidates = record ? [this.#ledger(record.agentId)] : [...this.#ledgers.values()].filter((l) => l.isReady);
+    for (const ledger of candidates) {
+      const tracker = await askFor(ledger, executionId);
+      if (tracker !== null) return new Execution(ledger, tracker);
+    }
+    throw sdkError('unknown_execution', `neither the store nor a connected agent knows execution ${executionId}`, {
+      data: { executionId },
+    });
+  }
+
+  /** Closes every connection and fails what is pending with `fleet_closed`. What runs on the agents goes on. */
+  async close(): Promise<void> {
+    this.#closedBy ??= sdkError('fleet_closed', 'the fleet was closed');
+    const error = this.#closedBy;
+    this.#delivery.close();
+    for (const ledger of this.#ledgers.values()) ledger.abandon(error);
+    await Promise.all([...this.#links].map((link) => link.close(error)));
+    await this.#store.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #ledger(agentId: string): Ledger {
+    const present = this.#ledgers.get(agentId);
+    if (present !== undefined) return present;
+    const ledger = new Ledger({
+      agentId,
+      delivery: this.#delivery,
+      logger: this.#logger,
+      onLost: (error) => this.#emitLater('agentUnreachable', { agentId, error }),
+      onBack: () => this.#emitLater('agentBack', { agentId }),
+    });
+    this.#ledgers.set(agentId, ledger);
+    return ledger;
+  }
+
+  #refuseClosed(): void {
+    if (this.#closedBy !== null) throw this.#closedBy;
+  }
+
+  /** A listener that throws is its owner's uncaught exception, and must not stop what was going on here. */
+  #emitLater<K extends keyof FleetEvents>(name: K, ...args: FleetEvents[K]): void {
+    queueMicrotask(() => (this as EventEmitter).emit(name, ...args));
+  }
+}
+
+async function askFor(ledger: Ledger, executionId: string): Promise<Tracker | null> {
+  try {
+    const { execution } = await ledger.link.call('status', { executionId });
+    return execution === undefined ? null : ledger.take(execution);
+  } catch (error) {
+    if (error instanceof WireError && error.code === 'unknown_execution') return null;
+    throw error;
+  }
+}
+
+function findIdFault(id: string | undefined): OutriggerError | null {
+  if (id === undefined || idSchema.safeParse(id).success) return null;
+  return sdkError('invalid', 'id: letters, digits, ".", "_" and "-", starting with a letter or digit');
+}
+
+function timingOf(options: Partial<LinkTiming>): LinkTiming {
+  const timing: Record<keyof LinkTiming, number> = { ...TIMING_DEFAULTS };
+  for (const name of Object.keys(TIMING_DEFAULTS) as (keyof LinkTiming)[]) {
+    const value = options[name] ?? TIMING_DEFAULTS[name];
+    if (!(Number.isSafeInteger(value) && value > 0)) throw sdkError('invalid', `${name}: expected a positive integer`);
+    timing[name] = value;
+  }
+  return timing;
+}
+
+/** Makes a fleet. Nothing happens before `connect`. @throws `invalid` for a duration that is no positive integer */
+export function createFleet(options: FleetOptions = {}): Fleet {
+  return new Fleet(options);
+}

@@ -1,0 +1,164 @@
+import {
+  type Cursor,
+  type ExecutionSummary,
+  type Outcome,
+  OutriggerError,
+  type SidecarFrame,
+} from '@outrigger/protocol';
+import { stepOf } from './core/state-history.js';
+import { sdkError } from './errors.js';
+import { type Greeting } from './link/connection.js';
+import { type AgentLink, type LinkOwner } from './link/link.js';
+import { type Logger } from './logger.js';
+import { type OutcomeDelivery } from './outcome-delivery.js';
+import { Tracker } from './tracker.js';
+
+export interface LedgerOptions {
+  readonly agentId: string;
+  readonly delivery: OutcomeDelivery;
+  readonly logger: Logger;
+  readonly onLost: (error: OutriggerError) => void;
+  readonly onBack: () => void;
+}
+
+/**
+ * What this host knows of one agent's executions: the one place that writes it. It outlives links, so that promises
+ * given for an agent that was closed are kept once it is connected again.
+ */
+export class Ledger implements LinkOwner {
+  readonly #options: LedgerOptions;
+  /** Executions without an acknowledged outcome. */
+  readonly #trackers = new Map<string, Tracker>();
+  #link: AgentLink | null = null;
+  #wasLost = false;
+
+  constructor(options: LedgerOptions) {
+    this.#options = options;
+  }
+
+  get agentId(): string {
+    return this.#options.agentId;
+  }
+
+  get isReady(): boolean {
+    return this.#link?.isReady ?? false;
+  }
+
+  /** @throws `agent_closed` */
+  get link(): AgentLink {
+    if (this.#link !== null) return this.#link;
+    throw sdkError('agent_closed', `agent ${this.agentId} is not connected; call fleet.connect first`);
+  }
+
+  /** @throws `already_connected` */
+  attach(link: AgentLink): void {
+    if (this.#link !== null) {
+      throw sdkError('already_connected', `the fleet is connected to agent ${this.agentId} already`);
+    }
+    this.#link = link;
+    this.#wasLost = false;
+  }
+
+  async detach(error: OutriggerError): Promise<void> {
+    const link = this.#link;
+    this.#link = null;
+    await link?.close(error);
+  }
+
+  abandon(error: OutriggerError): void {
+    for (const tracker of this.#trackers.values()) tracker.abandon(error);
+    this.#trackers.clear();
+  }
+
+  find(executionId: string): Tracker | undefined {
+    return this.#trackers.get(executionId);
+  }
+
+  onReady({ snapshot }: Greeting): void {
+    for (const summary of snapshot) this.#takeState(summary);
+    const listed = new Set(snapshot.map((summary) => summary.executionId));
+    for (const tracker of this.#trackers.values()) {
+      if (!listed.has(tracker.executionId)) this.#ask(tracker.executionId);
+    }
+    if (this.#wasLost) this.#options.onBack();
+    this.#wasLost = false;
+  }
+
+  onLost(error: OutriggerError): void {
+    this.#wasLost = true;
+    this.#options.onLost(error);
+  }
+
+  onNotice(frame: SidecarFrame<'state' | 'outcome'>): void {
+    if (frame.type === 'outcome') {
+      void this.#conclude(frame.outcome, frame.end);
+      return;
+    }
+    // What an acknowledged execution still has to say comes too late to matter.
+    const tracker = frame.state === 'ended' ? this.find(frame.executionId) : this.#track(frame.executionId);
+    tracker?.step(frame, frame.end);
+  }
+
+  onSummary(summary: ExecutionSummary): void {
+    // Of one that was concluded and acknowledged there is nothing more to learn.
+    if (summary.outcome === undefined || this.find(summary.executionId) !== undefined) this.take(summary);
+  }
+
+  /** Takes what an answer says about an execution. */
+  take(summary: ExecutionSummary): Tracker {
+    const tracker = this.#takeState(summary);
+    if (summary.outcome !== undefined && summary.end !== undefined) void this.#conclude(summary.outcome, summary.end);
+    return tracker;
+  }
+
+  /** An execution whose outcome the store has; its output may still be there to read. */
+  recall(outcome: Outcome, end: Cursor): Tracker {
+    const tracker = this.find(outcome.executionId) ?? new Tracker(this.agentId, outcome.executionId);
+    tracker.conclude(outcome, end);
+    return tracker;
+  }
+
+  #track(executionId: string): Tracker {
+    const present = this.find(executionId);
+    if (present !== undefined) return present;
+    const tracker = new Tracker(this.agentId, executionId);
+    this.#trackers.set(executionId, tracker);
+    return tracker;
+  }
+
+  #takeState(summary: ExecutionSummary): Tracker {
+    const tracker = this.#track(summary.executionId);
+    tracker.step(stepOf(summary), summary.end);
+    return tracker;
+  }
+
+  /** An execution that the snapshot leaves out has ended and was acknowledged by another host, or is gone. */
+  #ask(executionId: string): void {
+    this.link.call('status', { executionId }).then(
+      ({ execution }) => {
+        if (execution !== undefined) this.take(execution);
+      },
+      (error: unknown) => {
+        this.#options.logger.warn({ agentId: this.agentId, executionId, err: error }, 'execution cannot be asked for');
+      },
+    );
+  }
+
+  async #conclude(outcome: Outcome, end: Cursor): Promise<void> {
+    const { executionId } = outcome;
+    const onStored = (stored: Outcome, storedEnd: Cursor) => this.#track(executionId).conclude(stored, storedEnd);
+    const mayAcknowledge = await this.#options.delivery.deliver({ agentId: this.agentId, outcome, end, onStored });
+    // Without a connection nothing is lost: the outcome comes again with the next one.
+    if (mayAcknowledge && this.isReady) await this.#acknowledge(executionId);
+  }
+
+  async #acknowledge(executionId: string): Promise<void> {
+    try {
+      await this.link.callNow('ack', { executionId });
+      this.#trackers.delete(executionId);
+    } catch (error) {
+      if (!(error instanceof OutriggerError)) throw error;
+      this.#options.logger.warn({ agentId: this.agentId, executionId, err: error }, 'outcome was not acknowledged');
+    }
+  }
+}

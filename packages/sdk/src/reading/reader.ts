@@ -1,0 +1,198 @@
+import { type Cursor, type Outcome, type OutriggerError } from '@outrigger/protocol';
+import { hasReached, isBehindFence } from '../core/fence.js';
+import { Fifo } from '../core/fifo.js';
+import { farthestEnd, type LineBatch, type Mark, place } from '../core/log-assembler.js';
+import {
+  acceptFrame,
+  cursorOf,
+  type OutputItem,
+  type OutputState,
+  positionOf,
+  readOutputFrom,
+  resumeOutput,
+} from '../core/output-assembler.js';
+import { defer, type Deferred } from '../deferred.js';
+import { sdkError } from '../errors.js';
+import { type GapEvent, type StateEvent } from '../events.js';
+import { type AgentLink } from '../link/link.js';
+import { type Subscriber, type SubscriptionFrame } from '../link/subscriptions.js';
+import { type Tracker } from '../tracker.js';
+import { CreditWindow } from './window.js';
+
+/** A line, with the place behind it. */
+export interface LineItem {
+  readonly type: 'line';
+  readonly log: 'stdout' | 'stderr';
+  readonly line: string;
+  readonly after: Mark;
+  readonly cursor: Cursor;
+  /** Highest offset of its log the line can reach to. */
+  readonly farthestEnd: number;
+}
+
+export type ReaderItem = LineItem | StateEvent | GapEvent | { readonly type: 'outcome'; readonly outcome: Outcome };
+
+/** What waits to be taken: a frame's lines stay together, as they are much smaller that way. */
+type Entry = StateEvent | (OutputItem & { readonly bytes: number; readonly cursor: Cursor });
+
+export interface ReaderOptions {
+  readonly tracker: Tracker;
+  readonly link: AgentLink;
+  readonly from: Cursor;
+  /** Lines of stdout to pass over. */
+  readonly skipStdout?: number;
+  readonly windowBytes: number;
+  readonly onClose: () => void;
+}
+
+/** Reads one execution's logs through a subscription of its own, at the pace of whoever takes from it. */
+export class Reader implements Subscriber {
+  readonly executionId: string;
+  readonly #options: ReaderOptions;
+  readonly #window: CreditWindow;
+  readonly #queue = new Fifo<Entry>();
+  readonly #unwatch: () => void;
+  #output: OutputState;
+  /** The line of the first entry that is next. */
+  #nextLine = 0;
+  #state: 'open' | 'done' = 'open';
+  #failure: OutriggerError | null = null;
+  #wakeup: Deferred<undefined> | null = null;
+
+  constructor(options: ReaderOptions) {
+    const { tracker, from, skipStdout, windowBytes, link } = options;
+    this.#options = options;
+    this.executionId = tracker.executionId;
+    this.#window = new CreditWindow(windowBytes);
+    this.#output = readOutputFrom(from, skipStdout);
+    for (const event of tracker.history) this.#queue.push(event);
+    this.#unwatch = tracker.watch({
+      onState: (event) => {
+        this.#queue.push(event);
+        this.#wake();
+      },
+      onConcluded: () => this.#wake(),
+    });
+    try {
+      link.subscribe(this);
+    } catch (error) {
+      this.fail(error as OutriggerError);
+    }
+  }
+
+  /** The next item, or null after the outcome or `close`. One call at a time. @throws what `fail` was given */
+  async take(): Promise<ReaderItem | null> {
+    for (;;) {
+      const item = this.#shift() ?? this.#lastItem();
+      if (item !== null || this.#state === 'done') return item;
+      if (this.#failure !== null) {
+        this.close();
+        throw this.#failure;
+      }
+      this.#wakeup = defer();
+      await this.#wakeup.promise;
+    }
+  }
+
+  close(): void {
+    if (this.#state === 'done') return;
+    this.#state = 'done';
+    this.#unwatch();
+    this.#options.link.unsubscribe(this);
+    this.#queue.clear();
+    this.#options.onClose();
+    this.#wake();
+  }
+
+  restart(): { from: Cursor; creditBytes: number } {
+    this.#output = resumeOutput(this.#output);
+    return { from: cursorOf(this.#output), creditBytes: this.#window.restart() };
+  }
+
+  onFrame(frame: SubscriptionFrame): void {
+    const { link } = this.#options;
+    const step = acceptFrame(this.#output, frame, link.lineBytesMax);
+    if (!step.ok) {
+      const message = `agent ${this.#options.tracker.agentId}, execution ${this.executionId}: ${step.violation}`;
+      link.abort(sdkError('protocol_error', message, { data: { executionId: this.executionId } }));
+      return;
+    }
+    this.#output = step.state;
+    // A gap brings no bytes and costs no credit.
+    const bytes = frame.type === 'gap' ? 0 : frame.end - frame.start;
+    this.#window.receive(bytes);
+    // Nobody can consume part of a line, so it is granted anew at once, or a long line would never end.
+    if (step.item === null) this.#release(bytes);
+    else this.#queue.push({ ...step.item, bytes, cursor: cursorOf(step.state) });
+    this.#wake();
+  }
+
+  fail(error: OutriggerError): void {
+    this.#failure ??= error;
+    this.#wake();
+  }
+
+  #shift(): ReaderItem | null {
+    for (let entry = this.#queue.peek(); entry !== undefined; entry = this.#queue.peek()) {
+      const item = this.#itemOf(entry);
+      if (item !== null) return item;
+    }
+    return null;
+  }
+
+  /** The next item of the first entry; null if it lies behind the fence. */
+  #itemOf(entry: Entry): ReaderItem | null {
+    if ('type' in entry) {
+      this.#queue.shift();
+      return entry;
+    }
+    const { tracker } = this.#options;
+    const index = this.#nextLine++;
+    const isLast = entry.kind === 'gap' || this.#nextLine >= entry.batch.lines.length;
+    if (isLast) {
+      this.#queue.shift();
+      this.#nextLine = 0;
+      this.#release(entry.bytes);
+    }
+    const { attempt } = entry.cursor;
+    const log = entry.kind === 'gap' ? entry.log : entry.batch.log;
+    const offset = entry.kind === 'gap' ? entry.end : farthestEnd(entry.batch, index);
+    if (tracker.end !== undefined && isBehindFence({ attempt, log, offset }, tracker.end)) return null;
+    if (entry.kind === 'gap') {
+      const { start, end, reason, cursor } = entry;
+      return { type: 'gap', log, start, end, reason, cursor };
+    }
+    return lineItem(entry.batch, index, entry);
+  }
+
+  /** The outcome, once everything before it was read. */
+  #lastItem(): ReaderItem | null {
+    const { outcome, end } = this.#options.tracker;
+    if (this.#state === 'done' || outcome === undefined || end === undefined) return null;
+    if (!hasReached(positionOf(this.#output), end)) return null;
+    this.close();
+    return { type: 'outcome', outcome };
+  }
+
+  #release(bytes: number): void {
+    const granted = this.#window.release(bytes);
+    if (granted > 0) this.#options.link.grant(this, granted);
+  }
+
+  #wake(): void {
+    this.#wakeup?.resolve(undefined);
+    this.#wakeup = null;
+  }
+}
+
+function lineItem(batch: LineBatch, index: number, { cursor }: { cursor: Cursor }): LineItem {
+  const after = place(batch, index);
+  return {
+    type: 'line',
+    log: batch.log,
+    line: batch.lines[index] ?? '',
+    after,
+    cursor: { ...cursor, [batch.log]: after.offset },
+    farthestEnd: farthestEnd(batch, index),
+  };
+}

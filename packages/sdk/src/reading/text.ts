@@ -1,0 +1,98 @@
+import { CURSOR_START, type Cursor } from '@outrigger/protocol';
+import { advanceMessage, advanceTurn, answerOf, type JudgedLine, NEW_TURN, NOTHING_HELD } from '../core/commit.js';
+import { EMPTY_QUARANTINE } from '../core/quarantine.js';
+import { sdkError } from '../errors.js';
+import { type GapEvent } from '../events.js';
+import { closable, type OnClose } from './closable.js';
+import { judge } from './events.js';
+import { type LineItem, type Reader } from './reader.js';
+import { type Source } from './source.js';
+
+export interface TextOptions {
+  /**
+   * When a message counts as said: once its turn has ended well, or as soon as what follows shows it to be an answer.
+   * @default 'turn'
+   */
+  commit?: 'turn' | 'message';
+}
+
+/** What the assistant said to the user, and nothing that only looks like it. */
+export function readText(source: Source, { commit = 'turn' }: TextOptions): AsyncGenerator<string, void> {
+  return closable((onClose) => (commit === 'turn' ? readTurns(source, onClose) : readMessages(source, onClose)));
+}
+
+async function* readMessages(source: Source, onClose: OnClose): AsyncGenerator<string, void> {
+  let held = NOTHING_HELD;
+  for await (const { judged } of readLines(source, source.open({}), onClose)) {
+    const step = advanceMessage(held, judged);
+    held = step.held;
+    if (step.commit !== '') yield step.commit;
+  }
+}
+
+async function* readTurns(source: Source, onClose: OnClose): AsyncGenerator<string, void> {
+  let turn = NEW_TURN;
+  let start: Place = { cursor: CURSOR_START, skip: 0 };
+  for await (const { item, judged } of readLines(source, source.open({}), onClose)) {
+    const step = advanceTurn(turn, judged);
+    turn = step.turn;
+    if (step.commit > 0) yield* readRange(source, { start, lines: step.commit, end: item }, onClose);
+    if (step.isOver) start = { cursor: item.cursor, skip: item.after.skip };
+  }
+}
+
+/** A place between two lines of stdout. */
+interface Place {
+  readonly cursor: Cursor;
+  readonly skip: number;
+}
+
+/** The answers within a turn that has ended well, read again from the log: a turn can be long, a reader's memory not. */
+async function* readRange(
+  source: Source,
+  range: { start: Place; lines: number; end: LineItem },
+  onClose: OnClose,
+): AsyncGenerator<string, void> {
+  const { start, end } = range;
+  let left = range.lines;
+  for await (const { item, judged } of readLines(source, source.open({ from: start.cursor }, start.skip), onClose)) {
+    const text = answerOf(judged);
+    if (text !== '') yield text;
+    left -= 1;
+    if (left === 0 || item.cursor.attempt > end.cursor.attempt) return;
+  }
+}
+
+/** Lines of stdout. @throws `output_gap` where some are not kept any more */
+async function* readLines(
+  source: Source,
+  reader: Reader,
+  onClose: OnClose,
+): AsyncGenerator<{ item: LineItem; judged: JudgedLine }, void> {
+  const forget = onClose(() => reader.close());
+  let errors = EMPTY_QUARANTINE;
+  try {
+    for (let item = await reader.take(); item !== null; item = await reader.take()) {
+      if (item.type === 'gap') refuseLoss(source, item);
+      if (item.type !== 'line' || item.log !== 'stdout') continue;
+      const { state, ...judged } = judge(errors, item);
+      errors = state;
+      yield { item, judged };
+    }
+  } finally {
+    forget();
+    reader.close();
+  }
+}
+
+/** A line too long to deliver is a tool's output and no answer; bytes that are gone may have held one. */
+function refuseLoss(source: Source, { log, start, end, reason }: GapEvent): void {
+  if (log === 'stderr' || reason === 'line_too_long') return;
+  throw sdkError(
+    'output_gap',
+    `execution ${source.executionId}: bytes ${start} to ${end} of stdout are not kept any more`,
+    {
+      data: { executionId: source.executionId, start, end },
+    },
+  );
+}

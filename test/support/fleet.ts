@@ -1,0 +1,32 @@
+import { createFleet, type Agent, type Fleet, type FleetOptions } from '@outrigger/sdk';
+import { type FakeStep, fakeScript } from '@outrigger/sdk/testing';
+import { type TestSidecar } from './sidecar.js';
+
+/** A fleet with one agent, behind a proxy if `url` says so. */
+export async function connectFleet(
+  sidecar: TestSidecar,
+  options: FleetOptions & { url?: string } = {},
+): Promise<{ fleet: Fleet; agent: Agent } & AsyncDisposable> {
+  const { url = sidecar.url, ...rest } = options;
+  const fleet = createFleet(rest);
+  const agent = await fleet.connect({ url, token: sidecar.token });
+  return { fleet, agent, [Symbol.asyncDispose]: () => fleet.close() };
+}
+
+/** A prompt for the fake CLI. */
+export const script = (...steps: FakeStep[]): string => fakeScript(steps);
+
+/** Everything an iterator yields. */
+export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
+
+/** The next arguments of a fleet's event. */
+export function nextEvent(
+  fleet: Fleet,
+  name: 'agentUnreachable' | 'agentBack' | 'outcomeHandlerFailed',
+): Promise<unknown> {
+  return new Promise((resolve) => fleet.once(name, resolve));
+}
