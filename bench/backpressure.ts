@@ -57,7 +57,9 @@ async function intoPlainFile(bytes: number): Promise<number> {
   writeFileSync(join(folder, 'stdin'), script(bytes));
   const fds = [openSync(join(folder, 'stdin'), 'r'), openSync(join(folder, 'stdout'), 'a')] as const;
   const startedAt = performance.now();
-  const child = spawn(fakeClaudePath, ['-p', '--output-format=stream-json', '--verbose'], { stdio: [...fds, 'ignore'] });
+  const child = spawn(fakeClaudePath, ['-p', '--output-format=stream-json', '--verbose'], {
+    stdio: [...fds, 'ignore'],
+  });
   await once(child, 'exit');
   const ms = performance.now() - startedAt;
   fds.forEach((fd) => closeSync(fd));

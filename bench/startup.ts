@@ -18,7 +18,15 @@ const SETTLE_MS = 1000;
 const WS_SERVER = `import { WebSocketServer } from 'ws'; new WebSocketServer({ port: 0, host: '127.0.0.1' }, () => console.log('ready: it'));`;
 
 const stateDir = mkdtempSync(join(tmpdir(), 'outrigger-bench-'));
-const SIDECAR = ['packages/sidecar/dist/main.js', '--listen', '127.0.0.1:0', '--state-dir', stateDir, '--claude', 'true'];
+const SIDECAR = [
+  'packages/sidecar/dist/main.js',
+  '--listen',
+  '127.0.0.1:0',
+  '--state-dir',
+  stateDir,
+  '--claude',
+  'true',
+];
 
 const rows = { 'node -e 0': [] as number[], 'node with ws': [] as number[], sidecar: [] as number[] };
 const memory = { 'node with ws': [] as number[], sidecar: [] as number[] };

@@ -50,7 +50,7 @@ async function onStandInApi(): Promise<boolean> {
     CLAUDE_CODE_OAUTH_TOKEN: 'sk-ant-oat01-stand-in',
   });
   console.log(`Claude Code ${claude.version}, three runs on one agent, against a stand-in API on this machine\n`);
-  return followAll(sidecar, RUNS);
+  return await followAll(sidecar, RUNS);
 }
 
 async function onRealApi(): Promise<boolean> {
@@ -63,7 +63,7 @@ async function onRealApi(): Promise<boolean> {
   await using sidecar = await startSidecar(['--claude', claude.path], { [credential]: process.env[credential] ?? '' });
   console.log(`Claude Code ${claude.version}, one run, against the real API with ${credential}\n`);
   const request = { prompt: 'Answer with one short sentence: what is an outrigger?', maxTurns: 1 };
-  return followAll(sidecar, [{ name: 'real', request }]);
+  return await followAll(sidecar, [{ name: 'real', request }]);
 }
 
 /** Dispatches all runs at once, shows what they do, and says whether all succeeded. */

@@ -3,6 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { type Readable } from 'node:stream';
 import { execa } from 'execa';
 
 /** A sidecar in a process of its own, as it would run in an agent's container. */
@@ -42,19 +44,25 @@ export async function startSidecar(args: string[], environment: Record<string, s
       reject: false,
     },
   );
-  for await (const line of sidecar) {
-    const url = /ready: (\S+)/.exec(line)?.[1];
-    if (url === undefined) continue;
-    return {
-      url,
-      token,
-      workFolder,
-      [Symbol.asyncDispose]: async () => {
-        sidecar.kill('SIGTERM');
-        await sidecar;
-        await Promise.all([folder, workFolder].map((path) => rm(path, { recursive: true, force: true })));
-      },
-    };
-  }
-  throw new Error('the sidecar did not start; what it said stands above');
+  const url = await readyUrl(sidecar.stdout);
+  if (url === null) throw new Error('the sidecar did not start; what it said stands above');
+  return {
+    url,
+    token,
+    workFolder,
+    [Symbol.asyncDispose]: async () => {
+      sidecar.kill('SIGTERM');
+      await sidecar;
+      await Promise.all([folder, workFolder].map((path) => rm(path, { recursive: true, force: true })));
+    },
+  };
+}
+
+/** Where the sidecar listens, from the line it prints when it is ready; null when it ends without one. */
+async function readyUrl(stdout: Readable): Promise<string | null> {
+  return new Promise((resolve) => {
+    createInterface({ input: stdout })
+      .on('line', (line) => resolve(/ready: (\S+)/.exec(line)?.[1] ?? null))
+      .once('close', () => resolve(null));
+  });
 }

@@ -85,19 +85,19 @@ export class LogReader {
     }
   }
 
+  /** A gap is whole lines, so that a reader can go on where it ends; it is told once its end is known. */
   #passOver(): Stretch | null {
-    const start = this.#position;
     for (;;) {
-      const length = this.#log.read(chunk, this.#position);
+      const length = this.#log.read(chunk, this.#scannedTo);
       const newline = chunk.subarray(0, length).indexOf(NEWLINE);
-      this.#position += newline >= 0 ? newline + 1 : length;
-      if (newline >= 0) {
-        this.#isInGap = false;
-        this.#lineStart = this.#position;
-        this.#scannedTo = this.#position;
-      }
-      if (newline >= 0 || length === 0) break;
+      this.#scannedTo += newline >= 0 ? newline + 1 : length;
+      if (newline >= 0 || this.#scannedTo === this.#log.end) break;
+      if (length === 0) return null;
     }
-    return this.#position === start ? null : { kind: 'gap', start, end: this.#position };
+    const start = this.#position;
+    this.#position = this.#scannedTo;
+    this.#lineStart = this.#scannedTo;
+    this.#isInGap = false;
+    return { kind: 'gap', start, end: this.#position };
   }
 }

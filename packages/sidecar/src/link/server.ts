@@ -15,6 +15,8 @@ import { Session } from './session.js';
 /** Sockets of any kind, authenticated or not. */
 const CONNECTIONS_MAX = 256;
 const HEADERS_TIMEOUT_MS = 10_000;
+/** How long hosts get to answer the last close, before the sidecar stops without an answer. */
+const GOODBYE_MS = 1000;
 
 export interface LinkOptions {
   readonly listen: { readonly host: string; readonly port: number };
@@ -79,8 +81,11 @@ export async function listen(options: LinkOptions): Promise<Link> {
     close: async () => {
       sessions.forEach((session) => session.close('goingAway'));
       const closed = new Promise((resolve) => http.close(resolve));
-      http.closeIdleConnections();
+      // A peer that never ends its request, or never answers a close, must not keep the sidecar from stopping.
+      http.closeAllConnections();
+      const timer = setTimeout(() => sockets.clients.forEach((socket) => socket.terminate()), GOODBYE_MS);
       await closed;
+      clearTimeout(timer);
     },
   };
 }
@@ -94,6 +99,8 @@ function createHttpServer(options: LinkOptions, handler: RequestListener): Serve
 function refuse(stream: Duplex, refusal: Refusal): void {
   const body = JSON.stringify({ error: { code: refusal.code, message: refusal.message } });
   stream.on('error', () => stream.destroy());
+  // A peer that keeps its own side open would otherwise hold one of the sockets there are for all.
+  stream.once('finish', () => stream.destroy());
   stream.end(
     [
       `HTTP/1.1 ${refusal.status} Refused`,

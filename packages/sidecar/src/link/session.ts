@@ -123,9 +123,7 @@ export class Session {
     try {
       cursors.filter((cursor) => !unknown.includes(cursor)).forEach((cursor) => this.#subscribe(cursor));
     } catch (error) {
-      // `hello` has no id a reply could name.
-      const { code, message } = error instanceof WireError ? error : this.#internal(error);
-      this.#reject(code, message);
+      this.#rejectHello(error);
       return;
     }
     this.#resendOutcomes();
@@ -261,6 +259,17 @@ export class Session {
   #reject(code: string, message: string): void {
     this.#error(code, message);
     this.close('protocolError');
+  }
+
+  /** `hello` has no id that a reply could name. */
+  #rejectHello(error: unknown): void {
+    if (error instanceof WireError) {
+      this.#reject(error.code, error.message);
+      return;
+    }
+    const { code, message } = this.#internal(error);
+    this.#error(code, message);
+    this.close('internal');
   }
 
   #flooded(): null {
