@@ -1,5 +1,6 @@
 import { pino } from 'pino';
-import { helpText, OptionError, readOptions, type SidecarOptions } from './options/options.js';
+import { OptionError } from './options/option-error.js';
+import { helpText, readOptions, type SidecarOptions } from './options/options.js';
 import { startSidecar } from './sidecar.js';
 import { SIDECAR_VERSION } from './version.js';
 

@@ -4,7 +4,8 @@ import { type Logger } from 'pino';
 import { claudeVersion } from './claude/version.js';
 import { fileTokens, fixedToken, type TokenSource } from './link/authenticate.js';
 import { listen } from './link/server.js';
-import { OptionError, type SidecarOptions } from './options/options.js';
+import { OptionError } from './options/option-error.js';
+import { type SidecarOptions } from './options/options.js';
 import { StateFolder } from './state/folder.js';
 import { Supervisor } from './supervision/supervisor.js';
 import { type Marker } from './process/tree/marker.js';
@@ -32,7 +33,7 @@ export interface Sidecar {
 
 /** @throws OptionError when a token, the state folder or the address cannot be used. */
 export async function startSidecar(options: SidecarOptions, logger: Logger): Promise<Sidecar> {
-  const state = openState(options.stateDir);
+  const state = openState(options);
   const tokens = openTokens(options, state, logger);
   const markers = openMarkers(options, state);
   const supervisor = new Supervisor({
@@ -44,6 +45,7 @@ export async function startSidecar(options: SidecarOptions, logger: Logger): Pro
     credential: options.credential,
     state,
     markers,
+    runUser: options.runAs,
     logger,
   });
 
@@ -59,7 +61,7 @@ export async function startSidecar(options: SidecarOptions, logger: Logger): Pro
     claudeVersion: cliVersion,
     capabilities: [...CAPABILITIES],
     killMethods: markers.map((marker) => marker.name),
-    isolation: 'none',
+    isolation: options.runAs === null ? 'none' : 'uid',
     limits: { ...LIMITS },
     generation: options.credential === null ? null : 1,
     counts: supervisor.counts(),
@@ -97,9 +99,9 @@ export async function startSidecar(options: SidecarOptions, logger: Logger): Pro
   };
 }
 
-function openState(path: string): StateFolder {
+function openState({ stateDir: path, runAs }: SidecarOptions): StateFolder {
   try {
-    return new StateFolder(path);
+    return new StateFolder(path, runAs);
   } catch (error) {
     throw new OptionError(`--state-dir ${path}: ${(error as Error).message}`);
   }

@@ -40,10 +40,11 @@ export function encodeFrame(frame: ClientFrame | SidecarFrame): string {
 export function nestsDeeperThan(json: string, depthMax: number): boolean {
   let depth = 0;
   let isInString = false;
-  for (let i = 0; i < json.length; i++) {
-    const char = json[i];
-    if (isInString) {
-      if (char === '\\') i++;
+  let isEscaped = false;
+  for (const char of json) {
+    if (isEscaped) isEscaped = false;
+    else if (isInString) {
+      if (char === '\\') isEscaped = true;
       else if (char === '"') isInString = false;
     } else if (char === '"') isInString = true;
     else if (char === '{' || char === '[') {
@@ -78,11 +79,9 @@ function parseObject(text: string): Record<string, unknown> | null {
   try {
     value = JSON.parse(text);
   } catch {
-    return null;
+    // No JSON is no object either.
   }
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Record<string, unknown>)
-    : null;
+  return typeof value === 'object' && !Array.isArray(value) ? (value as Record<string, unknown> | null) : null;
 }
 
 /**

@@ -26,7 +26,7 @@ const detail = (at: number, what: OfKind<'detail'>['what'] = 'waiter_gave_up'): 
   at,
 });
 
-function reasonsOf<S extends OutcomeStatus>(status: S): OutcomeReason[] {
+function reasonsOf(status: OutcomeStatus): OutcomeReason[] {
   return (Object.keys(OUTCOME_REASONS) as OutcomeReason[]).filter(
     (reason) => OUTCOME_REASONS[reason].status === status,
   );

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { LIMITS } from '../limits.js';
 import { OUTCOME_REASONS, type OutcomeReason } from '../outcome-reasons.js';
-import { CLIENT_FRAME_SCHEMAS, type ClientFrame } from './client.js';
+import { type ClientFrame, type RequestType } from './client.js';
 import { SIDECAR_FRAME_SCHEMAS, type SidecarFrame, type SidecarFrameType } from './sidecar.js';
 
 /** Arbitrary frames of every type, for property tests. A frame type without an entry here does not compile. */
@@ -30,17 +30,16 @@ const yes = fc.constant(true);
 const uuid = fc.uuid();
 const labels = fc.dictionary(fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,20}$/), argument, { maxKeys: 5 });
 const env = fc.dictionary(fc.stringMatching(/^[A-Z][A-Z0-9_]{0,20}$/), argument, { maxKeys: 5 });
+/** As JSON has it, which has no -0. */
+const json = fc.json().map((value): unknown => JSON.parse(value));
 /** The validator drops `__proto__`, which is never a name anybody means. */
 const data = fc.dictionary(
   text.filter((key) => key !== '__proto__'),
-  fc.jsonValue(),
+  json,
   { noNullPrototype: true },
 );
 const cursor = object({ attempt, stdout: count, stderr: count });
 const state = fc.constantFrom('starting', 'running', 'ending', 'ended');
-
-const { hello, ...requests } = CLIENT_FRAME_SCHEMAS;
-void hello;
 
 const subscription = { subscription: id, executionId: id, from: cursor, creditBytes: count };
 
@@ -70,7 +69,7 @@ const dispatchRequest = fc
   )
   .map(([request, session]) => ({ ...request, ...session }));
 
-const requestFields: Record<keyof typeof requests, [Shape, Shape?]> = {
+const requestFields: Record<RequestType, [Shape, Shape?]> = {
   dispatch: [{ executionId: id, request: dispatchRequest }],
   cancel: [{ executionId: id }],
   subscribe: [subscription],
@@ -161,6 +160,7 @@ const sidecarFields: Record<SidecarFrameType, fc.Arbitrary<Record<string, unknow
     sidecarVersion: text,
     claudeVersion: fc.option(text),
     capabilities: fc.array(text),
+    killMethods: fc.subarray(['cgroup', 'rlimit', 'lineage']),
     isolation: fc.constantFrom('none', 'uid'),
     limits: fc.constant({ ...LIMITS }),
     generation: fc.option(count),

@@ -54,17 +54,13 @@ export function buildArgv(
 /** @throws WireError `invalid` when `args` holds a flag the sidecar owns, also as `--flag=value` or `-fvalue`. */
 export function checkArgs(args: readonly string[]): void {
   for (const arg of args) {
-    const flag = flagOf(arg);
-    if (!OWNED_FLAGS.includes(flag)) continue;
+    // A short flag can have its value, or further short flags, right behind it.
+    const flag = /^(--[^=]*|-[^-])/.exec(arg)?.[0];
+    if (flag === undefined || !OWNED_FLAGS.includes(flag)) continue;
     const field = FIELD_OF_FLAG[flag];
     const advice = field === undefined ? 'the sidecar sets it' : `use the field "${field}"`;
     throw invalid('request.args', `${flag} is not allowed; ${advice}`);
   }
-}
-
-/** A short flag can have its value, or further short flags, right behind it. */
-function flagOf(arg: string): string {
-  return (/^(--[^=]*|-[^-])/.exec(arg) ?? [arg])[0];
 }
 
 function invalid(path: string, message: string): WireError {

@@ -192,21 +192,12 @@ function onResult(state: Lifecycle, result: FinalResult): Step {
   return { state: { ...state, result }, effects };
 }
 
-/** Something that ends the run, whatever it is doing. */
+/** Something from outside that ends the run, whatever it is doing. With the verdict the set of observations is closed. */
 function onCause(state: Lifecycle, observation: Observation): Step {
-  switch (state.phase) {
-    case 'preparing':
-    case 'spawning':
-    case 'closing':
-      return unchanged(observe(state, observation));
-    case 'running':
-      return close(observe(state, observation));
-    case 'killing':
-    case 'ended':
-      return unchanged(state);
-  }
+  return state.verdict === null ? close(observe(state, observation)) : unchanged(state);
 }
 
+/** Only what runs has logs to be read; what was not started yet ends when its turn comes. */
 function close(state: Lifecycle): Step {
   if (state.phase !== 'running') return unchanged(state);
   return { state: { ...state, phase: 'closing' }, effects: [{ do: 'read_logs' }] };

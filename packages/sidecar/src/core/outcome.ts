@@ -52,7 +52,7 @@ export function buildOutcome(facts: OutcomeFacts, verdict: Verdict): Outcome {
     ...optional('turns', report.turns),
     ...optional('costUsd', report.costUsd),
     ...optional('usage', report.usage),
-    exit: lifecycle.exit ?? { code: null, signal: null },
+    exit: { code: lifecycle.exit?.code ?? null, signal: lifecycle.exit?.signal ?? null },
     survivors: lifecycle.survivors,
     attempts: hasStarted ? 1 : 0,
     acceptedAt: Math.round(facts.acceptedAtEpochMs),

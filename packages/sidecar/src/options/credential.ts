@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { type Credential } from '../claude/environment.js';
-import { OptionError } from './options.js';
+import { OptionError } from './option-error.js';
 
 const fileSchema = z.strictObject({
   id: z.string().min(1).max(128).default('standing'),

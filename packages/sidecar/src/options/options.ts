@@ -1,17 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
+import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { parseArgs } from 'node:util';
 import { idSchema } from '@outrigger/protocol';
 import { z } from 'zod';
 import { type Credential, isCredentialVariable } from '../claude/environment.js';
 import { MARKER_NAMES, type MarkerName } from '../process/tree/marker.js';
 import { readCredential } from './credential.js';
-
-/** A wrong option. The message is one line that names it. */
-export class OptionError extends Error {
-  override readonly name = 'OptionError';
-}
+import { OptionError } from './option-error.js';
+import { findUser, type RunUser } from './user.js';
 
 export interface SidecarOptions {
   readonly listen: { readonly host: string; readonly port: number };
@@ -29,6 +27,8 @@ export interface SidecarOptions {
   readonly warnings: readonly string[];
   /** How the processes of a run are told from others; `auto`: by all complete ways there are. */
   readonly killMethod: MarkerName | 'auto';
+  /** The user runs are started as; null: the sidecar's own. */
+  readonly runAs: RunUser | null;
   readonly passEnv: readonly string[];
   readonly allowOrigin: readonly string[];
   readonly tls: { readonly certPath: string; readonly keyPath: string } | null;
@@ -81,6 +81,7 @@ const OPTIONS = {
     schema: z.enum(['auto', ...MARKER_NAMES]),
     help: `NAME  how processes are found again: auto, ${MARKER_NAMES.join(', ')} (default auto)`,
   },
+  'run-as': { schema: pathSchema, help: 'USER  start runs as this user, who cannot read what the sidecar can' },
   'pass-env': { schema: variableSchema, help: 'NAME  hand this variable on to runs; repeatable', multiple: true },
   'drain-timeout-ms': {
     schema: wholeNumber(0, DRAIN_TIMEOUT_MS_MAX),
@@ -133,7 +134,8 @@ export function readOptions(
 
   const listen = read.one('listen', listenSchema) ?? { host: '127.0.0.1', port: 7411 };
   const tls = readTls(read);
-  if (tls === null && !isLoopback(listen.host) && !read.isOn('insecure')) {
+  const isInsecure = read.isOn('insecure');
+  if (tls === null && !isLoopback(listen.host) && !isInsecure) {
     throw new OptionError(
       `--listen ${listen.host} is not loopback: give --tls-cert and --tls-key, or --insecure to serve plaintext`,
     );
@@ -142,8 +144,11 @@ export function readOptions(
   const agentId = read.one('agent-id', idSchema) ?? idSchema.safeParse(hostname()).data;
   if (agentId === undefined) throw new OptionError(`--agent-id is needed: the host name ${hostname()} cannot be an id`);
 
+  const runAs = read.one('run-as', pathSchema);
+
   return {
     listen,
+    runAs: runAs === undefined ? null : findUser(runAs),
     tls,
     agentId,
     credential,
@@ -235,7 +240,18 @@ function readTls(read: Reader): SidecarOptions['tls'] {
   if (keyPath === undefined) throw new OptionError('--tls-cert needs --tls-key');
   checkReadable('--tls-cert', certPath);
   checkReadable('--tls-key', keyPath);
+  const cert = readFileSync(certPath);
+  checkTls(`--tls-cert ${certPath}`, { cert });
+  checkTls(`--tls-key ${keyPath}`, { cert, key: readFileSync(keyPath) });
   return { certPath, keyPath };
+}
+
+function checkTls(name: string, options: SecureContextOptions): void {
+  try {
+    createSecureContext(options);
+  } catch (error) {
+    throw new OptionError(`${name}: ${(error as Error).message}`);
+  }
 }
 
 function readToken(read: Reader, environment: Readonly<Record<string, string | undefined>>): SidecarOptions['token'] {

@@ -62,10 +62,10 @@ export class Attempt {
   }
 
   /** Starts the process, marked so that whatever it starts can be found again. */
-  launch(request: Omit<LaunchRequest, 'prefix'>, markers: readonly Marker[], executionId: string): void {
+  launch(request: LaunchRequest, markers: readonly Marker[], executionId: string): void {
     const tree = new ProcessTree(markers, executionId);
     launch(
-      { ...request, prefix: tree.prefix },
+      { ...request, prefix: [...tree.prefix, ...request.prefix] },
       {
         onLaunched: (pid) => {
           tree.onLaunched(pid);

@@ -3,7 +3,7 @@ import { closeSync, openSync, statSync } from 'node:fs';
 import { findExecutable } from './executable.js';
 
 export interface LaunchRequest {
-  /** Commands that lead to this one and become it: they mark its process. */
+  /** Commands that lead to this one and become it: they mark its process and change its user. */
   readonly prefix: readonly string[];
   readonly command: string;
   readonly argv: readonly string[];

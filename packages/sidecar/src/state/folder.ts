@@ -1,7 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { type RunUser } from '../options/user.js';
 
 const PRIVATE_FOLDER = 0o700;
 const PRIVATE_FILE = 0o600;
@@ -29,11 +31,14 @@ export interface AttemptFiles {
 export class StateFolder {
   readonly path: string;
   readonly journalId = randomUUID();
+  readonly #runUser: RunUser | null;
 
   /** @throws Error When the folder cannot be made, or belongs to a sidecar that is alive. */
-  constructor(path: string) {
+  constructor(path: string, runUser: RunUser | null) {
     this.path = path;
+    this.#runUser = runUser;
     mkdirSync(path, { recursive: true, mode: PRIVATE_FOLDER });
+    chmodSync(path, PRIVATE_FOLDER);
     this.#lock();
     rmSync(join(path, 'executions'), { recursive: true, force: true });
   }
@@ -51,19 +56,37 @@ export class StateFolder {
   /** Makes the folder and the files of an execution's first attempt. */
   async createAttempt(executionId: string, prompt: string, settings: object | undefined): Promise<AttemptFiles> {
     const folder = join(this.#executionPath(executionId), '1');
+    await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER });
     const files: AttemptFiles = {
       folder,
       stdin: join(folder, 'stdin'),
       stdout: join(folder, 'stdout'),
       stderr: join(folder, 'stderr'),
-      settings: settings === undefined ? null : join(folder, 'settings.json'),
+      settings: settings === undefined ? null : await this.#writeSettings(folder, settings),
     };
-    await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER });
     await writeFile(files.stdin, prompt, { mode: PRIVATE_FILE });
     await writeFile(files.stdout, '', { mode: PRIVATE_FILE });
     await writeFile(files.stderr, '', { mode: PRIVATE_FILE });
-    if (files.settings !== null) await writeFile(files.settings, JSON.stringify(settings), { mode: PRIVATE_FILE });
     return files;
+  }
+
+  /** Streams are handed over open, but settings are read by name: another user gets them outside the closed folder. */
+  async #writeSettings(folder: string, settings: object): Promise<string> {
+    const user = this.#runUser;
+    const path = join(user === null ? folder : await mkdtemp(join(tmpdir(), 'outrigger-')), 'settings.json');
+    await writeFile(path, JSON.stringify(settings), { mode: PRIVATE_FILE });
+    if (user !== null) {
+      await chown(path, user.uid, user.gid);
+      await chown(dirname(path), user.uid, user.gid);
+    }
+    return path;
+  }
+
+  /** Removes what was written outside the state folder for an attempt that has ended. */
+  async removeHanded(files: AttemptFiles): Promise<void> {
+    if (this.#runUser !== null && files.settings !== null) {
+      await rm(dirname(files.settings), { recursive: true, force: true });
+    }
   }
 
   async removeExecution(executionId: string): Promise<void> {

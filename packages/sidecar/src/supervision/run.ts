@@ -17,7 +17,9 @@ import { type Reading } from '../claude/stream.js';
 import { monotonicMs } from '../clock.js';
 import { type Effect, type Lifecycle, type LifecycleEvent, newLifecycle, stateOf, step } from '../core/lifecycle.js';
 import { buildOutcome, describe, EMPTY_REPORT, type RunReport } from '../core/outcome.js';
+import { type RunUser } from '../options/user.js';
 import { Attempt } from '../process/attempt.js';
+import { userEnvironment, userPrefix } from '../process/run-as.js';
 import { type Marker } from '../process/tree/marker.js';
 import { type AttemptFiles, type StateFolder } from '../state/folder.js';
 
@@ -28,6 +30,7 @@ export interface RunContext {
   readonly passedVariables: readonly string[];
   readonly state: StateFolder;
   readonly markers: readonly Marker[];
+  readonly runUser: RunUser | null;
   readonly logger: Logger;
   readonly onState: (run: Run) => void;
   readonly onOutcome: (run: Run, outcome: Outcome) => void;
@@ -205,10 +208,11 @@ export class Run {
     if (this.#files === null || this.#credential === null) throw new Error(`execution ${this.id} is not prepared`);
     const session = this.#request.resume === undefined ? { start: this.#sessionId } : { resume: this.#sessionId };
     const launchRequest = {
+      prefix: userPrefix(this.#context.runUser),
       command: this.#context.command,
       argv: buildArgv(this.#request, session, this.#files.settings),
       environment: buildEnvironment({
-        inherited: process.env,
+        inherited: { ...process.env, ...userEnvironment(this.#context.runUser) },
         passed: this.#context.passedVariables,
         requested: this.#request.env ?? {},
         executionId: this.id,
@@ -229,6 +233,7 @@ export class Run {
   #end(): void {
     this.#timers.forEach((timer) => clearTimeout(timer));
     this.#attempt?.close();
+    if (this.#files !== null) void this.#removeHanded(this.#files);
     const { verdict } = this.#lifecycle;
     if (verdict === null) throw new Error(`execution ${this.id} ended without a verdict`);
     this.#outcome = buildOutcome(
@@ -244,6 +249,12 @@ export class Run {
     );
     this.#logger.info({ status: this.#outcome.status, reason: this.#outcome.reason }, 'execution ended');
     this.#context.onOutcome(this, this.#outcome);
+  }
+
+  async #removeHanded(files: AttemptFiles): Promise<void> {
+    await this.#context.state
+      .removeHanded(files)
+      .catch((error: unknown) => this.#logger.warn({ err: error }, 'cannot remove settings'));
   }
 
   #createAttempt(files: AttemptFiles): Attempt {

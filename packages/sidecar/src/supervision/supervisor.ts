@@ -14,6 +14,7 @@ import { checkEnvironment, type Credential } from '../claude/environment.js';
 import { monotonicMs } from '../clock.js';
 import { admit, type AdmissionReason } from '../core/admission.js';
 import { canonicalJson } from '../core/canonical-json.js';
+import { type RunUser } from '../options/user.js';
 import { type Marker } from '../process/tree/marker.js';
 import { type StateFolder } from '../state/folder.js';
 import { Run, type RunContext } from './run.js';
@@ -33,6 +34,7 @@ export interface SupervisorOptions {
   readonly credential: Credential | null;
   readonly state: StateFolder;
   readonly markers: readonly Marker[];
+  readonly runUser: RunUser | null;
   readonly logger: Logger;
 }
 

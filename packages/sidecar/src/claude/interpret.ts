@@ -1,0 +1,283 @@
+import { LIMITS, type Outcome, type ReasonOf } from '@outrigger/protocol';
+import { z } from 'zod';
+import { EMPTY_REPORT, type RunReport } from '../core/outcome.js';
+import { classifyFailure, type FailureEvidence, isCredentialFailure, resetTimeInText } from './failures.js';
+
+/** The fields of Claude Code's stream that decide something. All optional: versions differ, and others come and go. */
+const eventSchema = z.object({
+  type: z.string(),
+  subtype: z.string().optional(),
+  session_id: z.string().optional(),
+  model: z.string().optional(),
+  parent_tool_use_id: z.string().nullish(),
+  message: z.object({ model: z.string().optional(), content: z.unknown() }).optional().catch(undefined),
+  task_id: z.string().optional(),
+  is_error: z.boolean().optional(),
+  error: z.string().optional().catch(undefined),
+  error_status: z.int().optional().catch(undefined),
+  is_api_error_message: z.boolean().optional(),
+  isApiErrorMessage: z.boolean().optional(),
+  api_error_status: z.int().nullish(),
+  api_error_type: z.string().nullish(),
+  terminal_reason: z.string().nullish(),
+  result: z.string().optional(),
+  errors: z.array(z.unknown()).optional(),
+  num_turns: z.int().min(0).optional(),
+  total_cost_usd: z.number().optional(),
+  usage: z
+    .object({
+      input_tokens: z.int().min(0),
+      output_tokens: z.int().min(0),
+      cache_creation_input_tokens: z.int().min(0).nullish(),
+      cache_read_input_tokens: z.int().min(0).nullish(),
+    })
+    .optional()
+    .catch(undefined),
+  rate_limit_info: z.object({ status: z.string(), resetsAt: z.number().optional() }).optional().catch(undefined),
+});
+
+type StreamEvent = z.infer<typeof eventSchema>;
+
+/** Content blocks that open or close the use of a tool. */
+const blockSchema = z.union([
+  z.object({ type: z.literal('tool_use'), id: z.string() }),
+  z.object({ type: z.literal('tool_result'), tool_use_id: z.string() }),
+  z.object({ type: z.literal('text'), text: z.string() }),
+]);
+
+/** What the stream has said so far, as far as it matters to later lines. */
+export interface StreamState {
+  readonly report: RunReport;
+  readonly openTools: ReadonlySet<string>;
+  readonly openTasks: ReadonlySet<string>;
+  /** A model has answered in this run: its credential was good then. */
+  readonly hasAnswered: boolean;
+  /** The last message that was marked as an error. */
+  readonly flagged: FailureEvidence | null;
+  readonly retryAt: number | null;
+}
+
+/** What a line means for the supervisor. */
+export type Reading =
+  | { kind: 'turn_started' }
+  | { kind: 'result'; failure: ReasonOf<'failed'> | null }
+  /** How many background tasks are announced and have not ended. */
+  | { kind: 'tasks'; open: number }
+  | { kind: 'tools'; open: number }
+  /** The provider refused the credential and the CLI is about to try in vain again. */
+  | { kind: 'credential_failed'; reason: ReasonOf<'failed'> };
+
+export interface Interpretation {
+  readonly state: StreamState;
+  readonly readings: readonly Reading[];
+}
+
+export const NEW_STREAM: StreamState = {
+  report: EMPTY_REPORT,
+  openTools: new Set(),
+  openTasks: new Set(),
+  hasAnswered: false,
+  flagged: null,
+  retryAt: null,
+};
+
+/** A line without any of these cannot matter. */
+const MARKS = ['"assistant"', '"user"', '"system"', '"result"', '"rate_limit_event"'] as const;
+/** A run that never closes its tools or tasks does not fill memory. */
+const OPEN_MAX = 1000;
+const ERROR_TEXT_CHARS_MAX = 2000;
+
+/** Whether a stretch of the stream can hold a line that means something; told without making it into text. */
+export function mayMatter(bytes: Buffer): boolean {
+  return MARKS.some((mark) => bytes.includes(mark));
+}
+
+/** Takes one line of stdout in. A line that is not an event of the stream changes nothing. */
+export function interpretLine(state: StreamState, line: string): Interpretation {
+  const event = parseEvent(line);
+  if (event === null) return { state, readings: [] };
+  switch (event.type) {
+    case 'system':
+      return onSystem(state, event);
+    case 'assistant':
+      return onAssistant(state, event);
+    case 'user':
+      return onTools(state, event);
+    case 'result':
+      return onResult(state, event);
+    case 'rate_limit_event':
+      return onRateLimit(state, event);
+    default:
+      return { state, readings: [] };
+  }
+}
+
+function parseEvent(line: string): StreamEvent | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return null;
+  }
+  const parsed = eventSchema.safeParse(value);
+  return parsed.success ? parsed.data : null;
+}
+
+function onSystem(state: StreamState, event: StreamEvent): Interpretation {
+  switch (event.subtype) {
+    case 'init': {
+      const report = withKnown(state.report, { sessionId: event.session_id, model: event.model });
+      return { state: { ...state, report }, readings: [{ kind: 'turn_started' }] };
+    }
+    case 'api_retry':
+      return onRetry(state, event);
+    case 'task_started':
+      return onTask(state, with_(state.openTasks, event.task_id));
+    case 'task_notification':
+      return onTask(state, without(state.openTasks, event.task_id));
+    default:
+      return { state, readings: [] };
+  }
+}
+
+function onTask(state: StreamState, openTasks: ReadonlySet<string>): Interpretation {
+  return { state: { ...state, openTasks }, readings: [{ kind: 'tasks', open: openTasks.size }] };
+}
+
+function onRetry(state: StreamState, event: StreamEvent): Interpretation {
+  const reason = classifyFailure({ status: event.error_status, error: event.error });
+  if (reason === null || !isCredentialFailure(reason)) return { state, readings: [] };
+  const report = {
+    ...state.report,
+    errorText: `The provider refused the credential (${event.error_status ?? event.error ?? ''}).`,
+  };
+  return {
+    state: { ...state, report },
+    readings: [{ kind: 'credential_failed', reason: refineCredentialFailure(reason, state) }],
+  };
+}
+
+/** A notice of a retry carries no text: what was accepted earlier in the run and is refused now has expired. */
+function refineCredentialFailure(reason: ReasonOf<'failed'>, state: StreamState): ReasonOf<'failed'> {
+  return reason === 'auth_invalid' && state.hasAnswered ? 'auth_expired' : reason;
+}
+
+function onAssistant(state: StreamState, event: StreamEvent): Interpretation {
+  const isFlagged =
+    event.error !== undefined ||
+    event.is_api_error_message === true ||
+    event.isApiErrorMessage === true ||
+    event.message?.model === '<synthetic>';
+  if (isFlagged) return { state: { ...state, flagged: evidenceOf(event, textOf(event)) }, readings: [] };
+  const turn: Reading[] = event.parent_tool_use_id == null ? [{ kind: 'turn_started' }] : [];
+  const tools = onTools({ ...state, hasAnswered: true, flagged: null }, event);
+  return { state: tools.state, readings: [...turn, ...tools.readings] };
+}
+
+function onTools(state: StreamState, event: StreamEvent): Interpretation {
+  let openTools = state.openTools;
+  for (const block of blocksOf(event)) {
+    if (block.type === 'tool_use') openTools = with_(openTools, block.id);
+    if (block.type === 'tool_result') openTools = without(openTools, block.tool_use_id);
+  }
+  if (openTools === state.openTools) return { state, readings: [] };
+  return { state: { ...state, openTools }, readings: [{ kind: 'tools', open: openTools.size }] };
+}
+
+function onRateLimit(state: StreamState, event: StreamEvent): Interpretation {
+  const info = event.rate_limit_info;
+  if (info?.status !== 'rejected' || info.resetsAt === undefined) return { state, readings: [] };
+  return { state: { ...state, retryAt: info.resetsAt * 1000 }, readings: [] };
+}
+
+/**
+ * `subtype: "success"` alone means nothing: a refused credential ends with it as well. What a result repeats must not
+ * have been flagged either.
+ */
+function onResult(state: StreamState, event: StreamEvent): Interpretation {
+  const repeatsFlagged = state.flagged !== null && event.result !== undefined && state.flagged.text === event.result;
+  const isGood = event.subtype === 'success' && event.is_error !== true && !repeatsFlagged;
+  const failure = isGood ? null : failureOf(state, event);
+  const text = truncateUtf8(event.result ?? '', LIMITS.resultBytesMax);
+  const report: RunReport = {
+    ...withKnown(state.report, {
+      sessionId: event.session_id,
+      turns: event.num_turns,
+      costUsd: event.total_cost_usd,
+      usage: event.usage === undefined ? undefined : toUsage(event.usage),
+    }),
+    resultText: event.result === undefined ? null : text.text,
+    isResultTruncated: text.isTruncated,
+    errorText: isGood ? null : errorText(event),
+    retryAt: failure === 'rate_limited' ? (state.retryAt ?? resetTimeInText(event.result ?? '')) : null,
+  };
+  return { state: { ...state, report, openTools: new Set() }, readings: [{ kind: 'result', failure }] };
+}
+
+function failureOf(state: StreamState, event: StreamEvent): ReasonOf<'failed'> {
+  const own = evidenceOf(event, event.result ?? errorText(event));
+  const evidence = { ...own, error: own.error ?? state.flagged?.error };
+  return classifyFailure(evidence) ?? 'agent_error';
+}
+
+function evidenceOf(event: StreamEvent, text: string | undefined): FailureEvidence {
+  return {
+    status: event.api_error_status ?? undefined,
+    error: event.error,
+    apiType: event.api_error_type ?? undefined,
+    terminalReason: event.terminal_reason ?? undefined,
+    subtype: event.subtype,
+    text,
+  };
+}
+
+function errorText(event: StreamEvent): string {
+  const errors = (event.errors ?? []).filter((error) => typeof error === 'string');
+  const said = event.result ?? (errors.length > 0 ? errors.join('; ') : undefined);
+  return (said ?? `Claude Code ended with ${event.subtype ?? 'an error'}.`).slice(0, ERROR_TEXT_CHARS_MAX);
+}
+
+function textOf(event: StreamEvent): string {
+  return blocksOf(event)
+    .flatMap((block) => (block.type === 'text' ? [block.text] : []))
+    .join('');
+}
+
+function blocksOf(event: StreamEvent): z.infer<typeof blockSchema>[] {
+  const content = event.message?.content;
+  if (!Array.isArray(content)) return [];
+  return content.flatMap((block) => blockSchema.safeParse(block).data ?? []);
+}
+
+function toUsage(usage: NonNullable<StreamEvent['usage']>): NonNullable<Outcome['usage']> {
+  return {
+    inputTokens: usage.input_tokens,
+    outputTokens: usage.output_tokens,
+    ...(usage.cache_creation_input_tokens == null
+      ? {}
+      : { cacheCreationInputTokens: usage.cache_creation_input_tokens }),
+    ...(usage.cache_read_input_tokens == null ? {} : { cacheReadInputTokens: usage.cache_read_input_tokens }),
+  };
+}
+
+/** What a later event does not say, an earlier one still does. */
+function withKnown(report: RunReport, values: { [K in keyof RunReport]?: RunReport[K] | undefined }): RunReport {
+  return { ...report, ...Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) };
+}
+
+function with_(set: ReadonlySet<string>, id: string | undefined): ReadonlySet<string> {
+  return id === undefined || set.size >= OPEN_MAX ? set : new Set([...set, id]);
+}
+
+function without(set: ReadonlySet<string>, id: string | undefined): ReadonlySet<string> {
+  return id === undefined || !set.has(id) ? set : new Set([...set].filter((other) => other !== id));
+}
+
+/** Cuts a text to at most `bytesMax` bytes of UTF-8, never within a character. */
+export function truncateUtf8(text: string, bytesMax: number): { text: string; isTruncated: boolean } {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= bytesMax) return { text, isTruncated: false };
+  let end = bytesMax;
+  while (end > 0 && ((bytes[end] ?? 0) & 0b1100_0000) === 0b1000_0000) end--;
+  return { text: bytes.toString('utf8', 0, end), isTruncated: true };
+}

@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest';
+import { admit, type AdmissionFacts } from './admission.js';
+
+const FREE: AdmissionFacts = {
+  known: null,
+  digest: 'a',
+  isCancelRemembered: false,
+  isDraining: false,
+  hasCredential: true,
+  live: 0,
+  maxExecutions: 2,
+  whenBusy: 'refuse',
+};
+
+/** Every combination of what can stand in the way of a new id. */
+const obstacles = [true, false].flatMap((isDraining) =>
+  [true, false].flatMap((hasCredential) => [0, 2].map((live) => ({ ...FREE, isDraining, hasCredential, live }))),
+);
+
+describe('D1: at capacity', () => {
+  it('a dispatch starts while a slot is free, and not one more', () => {
+    expect(admit({ ...FREE, live: 1 })).toEqual({ verdict: 'start' });
+    expect(admit({ ...FREE, live: 2 })).toEqual({ verdict: 'refuse', code: 'at_capacity' });
+    expect(admit({ ...FREE, live: 3 })).toEqual({ verdict: 'refuse', code: 'at_capacity' });
+  });
+
+  it('it is recorded as skipped where that was asked for', () => {
+    expect(admit({ ...FREE, live: 2, whenBusy: 'skip' })).toEqual({ verdict: 'skip', reason: 'at_capacity' });
+  });
+});
+
+it.each(obstacles)('draining goes before a missing credential before capacity (%o)', (facts) => {
+  const reason = facts.isDraining ? 'draining' : facts.hasCredential ? 'at_capacity' : 'credential_missing';
+  const isFree = !facts.isDraining && facts.hasCredential && facts.live === 0;
+  expect(admit(facts)).toEqual(isFree ? { verdict: 'start' } : { verdict: 'refuse', code: reason });
+  expect(admit({ ...facts, whenBusy: 'skip' })).toEqual(isFree ? { verdict: 'start' } : { verdict: 'skip', reason });
+});
+
+it.each(obstacles)(
+  'D2: an id that is known is answered as such, whatever stands in the way of a new one (%o)',
+  (facts) => {
+    for (const isCancelRemembered of [true, false]) {
+      expect(admit({ ...facts, isCancelRemembered, known: { digest: 'a' } })).toEqual({ verdict: 'known' });
+    }
+  },
+);
+
+it.each(obstacles)('D8: a known id with another body is a conflict, whatever else (%o)', (facts) => {
+  expect(admit({ ...facts, known: { digest: 'b' } })).toEqual({ verdict: 'conflict' });
+});
+
+it.each(obstacles)('D8: an id cancelled before its dispatch never starts, whatever else (%o)', (facts) => {
+  expect(admit({ ...facts, isCancelRemembered: true })).toEqual({ verdict: 'cancelled' });
+});

@@ -1,0 +1,156 @@
+import { type Outcome, OUTCOME_REASONS, outcomeSchema, type Verdict } from '@outrigger/protocol';
+import { describe, expect, it } from 'vitest';
+import { type Lifecycle, newLifecycle } from './lifecycle.js';
+import {
+  buildOutcome,
+  describe as describeVerdict,
+  EMPTY_REPORT,
+  type OutcomeFacts,
+  type RunReport,
+} from './outcome.js';
+
+const SUCCEEDED: Verdict = { status: 'succeeded', reason: 'completed', at: 1500 };
+const CRASHED: Verdict = { status: 'failed', reason: 'crashed', at: 1500 };
+const AGENT_ERROR: Verdict = { status: 'failed', reason: 'agent_error', at: 1500 };
+
+const unstarted: Lifecycle = { ...newLifecycle({ timeoutMs: 1, graceMs: 1 }), survivors: 0, endedAt: 1600 };
+const started: Lifecycle = {
+  ...unstarted,
+  startedAt: 1100.4,
+  exit: { at: 1490, code: 0, signal: null },
+  survivors: 2,
+};
+
+const REPORT: RunReport = {
+  resultText: 'done',
+  isResultTruncated: false,
+  errorText: 'it broke',
+  sessionId: 's',
+  model: 'm',
+  turns: 0,
+  costUsd: 0,
+  usage: { inputTokens: 1, outputTokens: 2 },
+};
+
+function build(facts: Partial<OutcomeFacts>, verdict: Verdict): Outcome {
+  const outcome = buildOutcome(
+    {
+      executionId: 'e1',
+      lifecycle: started,
+      report: EMPTY_REPORT,
+      credentialId: null,
+      acceptedAtEpochMs: 1_700_000_000_000.4,
+      acceptedAtMs: 1000,
+      ...facts,
+    },
+    verdict,
+  );
+  expect(outcomeSchema.parse(outcome)).toEqual(outcome);
+  return outcome;
+}
+
+describe('an outcome', () => {
+  it('has everything that is known of a run that succeeded', () => {
+    expect(build({ report: REPORT, credentialId: 'team-a' }, SUCCEEDED)).toEqual({
+      executionId: 'e1',
+      status: 'succeeded',
+      reason: 'completed',
+      message: OUTCOME_REASONS.completed.meaning,
+      retryable: false,
+      result: 'done',
+      sessionId: 's',
+      model: 'm',
+      turns: 0,
+      costUsd: 0,
+      usage: { inputTokens: 1, outputTokens: 2 },
+      exit: { code: 0, signal: null },
+      survivors: 2,
+      attempts: 1,
+      acceptedAt: 1_700_000_000_000,
+      startedAt: 1_700_000_000_101,
+      endedAt: 1_700_000_000_500,
+      closedAt: 1_700_000_000_600,
+      heldMs: 0,
+      credential: { id: 'team-a', generation: 1 },
+    });
+  });
+
+  it('has no more than the least of a run that was never started', () => {
+    const verdict: Verdict = { status: 'cancelled', reason: 'drained', at: 1500 };
+    expect(build({ lifecycle: unstarted, credentialId: 'team-a' }, verdict)).toEqual({
+      executionId: 'e1',
+      status: 'cancelled',
+      reason: 'drained',
+      message: OUTCOME_REASONS.drained.meaning,
+      retryable: true,
+      exit: { code: null, signal: null },
+      survivors: 0,
+      attempts: 0,
+      acceptedAt: 1_700_000_000_000,
+      endedAt: 1_700_000_000_500,
+      closedAt: 1_700_000_000_600,
+      heldMs: 0,
+    });
+  });
+
+  it('has a result only when the run succeeded, since a failed one may hold an error as if it were an answer', () => {
+    const report = { ...REPORT, isResultTruncated: true };
+    const failed = build({ report }, AGENT_ERROR);
+    expect(failed).not.toHaveProperty('result');
+    expect(failed).not.toHaveProperty('resultTruncated');
+    expect(build({ report }, SUCCEEDED)).toMatchObject({ result: 'done', resultTruncated: true });
+  });
+
+  it('has no result where the run reported nothing', () => {
+    const outcome = build({ report: EMPTY_REPORT }, SUCCEEDED);
+    expect(outcome).not.toHaveProperty('result');
+    expect(outcome).not.toHaveProperty('resultTruncated');
+  });
+
+  it('names no credential where none was used', () => {
+    expect(build({ credentialId: null }, SUCCEEDED)).not.toHaveProperty('credential');
+  });
+
+  it('is retryable when its reason is', () => {
+    expect(build({}, CRASHED).retryable).toBe(true);
+    expect(build({}, AGENT_ERROR).retryable).toBe(OUTCOME_REASONS.agent_error.retryable);
+  });
+
+  it('was closed at its end where nothing later is known', () => {
+    expect(build({ lifecycle: { ...started, endedAt: null } }, SUCCEEDED).closedAt).toBe(1_700_000_000_500);
+  });
+});
+
+describe('the message', () => {
+  const message = (verdict: Verdict, lifecycle: Partial<Lifecycle> = {}, report = EMPTY_REPORT) =>
+    describeVerdict(verdict, { ...started, ...lifecycle }, report);
+  const spawnFailed: Verdict = { status: 'failed', reason: 'spawn_failed', at: 1 };
+  const exit = (code: number | null, signal: string | null) => ({ exit: { at: 1, code, signal } });
+
+  it('P6: of a start that failed says why', () => {
+    expect(message(spawnFailed, { launchError: 'no such file: claude' })).toBe('no such file: claude');
+    expect(message(spawnFailed)).toBe(OUTCOME_REASONS.spawn_failed.meaning);
+    expect(message(AGENT_ERROR, { launchError: 'no such file: claude' })).toBe(OUTCOME_REASONS.agent_error.meaning);
+  });
+
+  it('of a crash says how it ended', () => {
+    const { meaning } = OUTCOME_REASONS.crashed;
+    expect(message(CRASHED, exit(3, null))).toBe(`${meaning} Exit code 3.`);
+    expect(message(CRASHED, exit(0, null))).toBe(`${meaning} Exit code 0.`);
+    expect(message(CRASHED, exit(null, 'SIGKILL'))).toBe(`${meaning} Signal SIGKILL.`);
+    expect(message(CRASHED, exit(null, null))).toBe(`${meaning} Exit code unknown.`);
+    expect(message(CRASHED, { exit: null })).toBe(meaning);
+    expect(message(AGENT_ERROR, exit(3, null))).toBe(OUTCOME_REASONS.agent_error.meaning);
+  });
+
+  it('of a failure is what the process said of it', () => {
+    expect(message(AGENT_ERROR, {}, REPORT)).toBe('it broke');
+    expect(message(AGENT_ERROR)).toBe(OUTCOME_REASONS.agent_error.meaning);
+  });
+
+  it('of anything else is what the reason means', () => {
+    const deadline: Verdict = { status: 'timed_out', reason: 'deadline', at: 1 };
+    expect(message(deadline, {}, REPORT)).toBe(OUTCOME_REASONS.deadline.meaning);
+    expect(message(SUCCEEDED, {}, REPORT)).toBe(OUTCOME_REASONS.completed.meaning);
+  });
+});
