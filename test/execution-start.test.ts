@@ -1,0 +1,121 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { readOutput } from './support/output.js';
+import { RawClient } from './support/raw-client.js';
+import { temporaryFolder } from './support/runs.js';
+import { startSidecar } from './support/sidecar.js';
+
+describe('a process that cannot be started', () => {
+  it.each<[string, (folder: string) => { claude?: string; cwd?: string }, string]>([
+    [
+      'the executable is missing',
+      (path) => ({ claude: join(path, 'missing') }),
+      'missing: there is no such executable file',
+    ],
+    [
+      'the executable is none',
+      (path) => {
+        writeFileSync(join(path, 'text'), '#!/bin/sh\n', { mode: 0o644 });
+        return { claude: join(path, 'text') };
+      },
+      'text: there is no such executable file',
+    ],
+    ['the folder is missing', (path) => ({ cwd: join(path, 'gone') }), 'gone: there is no such folder'],
+    [
+      'the folder is a file',
+      (path) => {
+        writeFileSync(join(path, 'file'), '');
+        return { cwd: join(path, 'file') };
+      },
+      'file: it is not a folder',
+    ],
+  ])('because %s is spawn_failed with the reason, and its slot is free (P6)', async (_what, prepare, words) => {
+    const { claude, cwd } = prepare(temporaryFolder());
+    await using sidecar = await startSidecar({ maxExecutions: 1, ...(claude === undefined ? {} : { claude }) });
+    await using client = await RawClient.connect(sidecar);
+    for (const id of ['one', 'two']) {
+      await client.dispatch(id, 'hello', cwd === undefined ? {} : { cwd });
+      const outcome = await client.outcome(id);
+      expect(outcome).toMatchObject({ status: 'failed', reason: 'spawn_failed', attempts: 0, survivors: 0 });
+      expect(outcome.message).toContain(words);
+      expect(outcome).not.toHaveProperty('startedAt');
+    }
+    expect((await client.request('status')).counts.live).toBe(0);
+  });
+});
+
+describe('what a run gets', () => {
+  it('is an allow-listed environment, three files for streams, and a prompt that is no argument', async () => {
+    await using sidecar = await startSidecar({
+      args: ['--pass-env', 'CHOSEN'],
+      upstream: 'http://127.0.0.1:9',
+      env: {
+        STRAY: 'x',
+        CHOSEN: 'by the operator',
+        LC_ALL: 'C.UTF-8',
+        NO_PROXY: 'intra',
+        ANTHROPIC_API_KEY: 'x',
+        OUTRIGGER_LOG_LEVEL: 'debug',
+        NODE_OPTIONS: '--no-warnings',
+      },
+    });
+    await using client = await RawClient.connect(sidecar);
+    const cwd = temporaryFolder();
+    await client.dispatch('env', [{ do: 'printEnv' }, { do: 'result' }], {
+      cwd,
+      env: { MINE: 'by the caller', PATH: process.env['PATH'] ?? '' },
+      args: ['--max-thinking-tokens=5'],
+      allowedTools: ['Bash(ls:*)', 'Read'],
+    });
+    await client.outcome('env');
+    const { stdout } = await readOutput(client, 'env');
+    const told = JSON.parse(stdout.lines[0] ?? '') as { env: Record<string, string>; argv: string[] };
+    expect(told).toMatchObject({
+      cwd,
+      stdio: { stdin: 'file', stdout: 'file', stderr: 'file' },
+      env: {
+        CHOSEN: 'by the operator',
+        MINE: 'by the caller',
+        LC_ALL: 'C.UTF-8',
+        NO_PROXY: 'intra,127.0.0.1,localhost',
+        OUTRIGGER_EXECUTION_ID: 'env',
+        ANTHROPIC_BASE_URL: 'http://127.0.0.1:9',
+        CLAUDE_CODE_OAUTH_TOKEN: 'a-credential-for-tests',
+      },
+    });
+    const strays = ['STRAY', 'OUTRIGGER_TOKEN', 'OUTRIGGER_LOG_LEVEL', 'ANTHROPIC_API_KEY', 'NODE_OPTIONS'];
+    expect(Object.keys(told.env).filter((name) => strays.includes(name))).toEqual([]);
+    expect(told.argv).toEqual(
+      expect.arrayContaining(['-p', '--verbose', '--allowedTools=Bash(ls:*),Read', '--max-thinking-tokens=5']),
+    );
+    expect(told.argv.join(' ')).not.toContain('FAKE-CLAUDE-SCRIPT');
+  });
+
+  it.each(['-p', '--output-format=text', '--session-id', '-r', '--resume=x', '-c', '--settings={}', '--verbose'])(
+    'is never the flag %s, which the sidecar owns',
+    async (flag) => {
+      await using sidecar = await startSidecar();
+      await using client = await RawClient.connect(sidecar);
+      const error = await client.refused('dispatch', {
+        executionId: 'x',
+        request: { prompt: 'hello', args: ['--x', flag] },
+      });
+      expect(error).toMatchObject({ code: 'invalid', data: { issues: [{ path: 'request.args' }] } });
+      expect(error.message).toContain(flag.split('=')[0]);
+    },
+  );
+
+  it.each(['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN', 'ANTHROPIC_BASE_URL', 'CLAUDE_CODE_OAUTH_TOKEN'])(
+    'is never a %s of the caller',
+    async (name) => {
+      await using sidecar = await startSidecar();
+      await using client = await RawClient.connect(sidecar);
+      const error = await client.refused('dispatch', {
+        executionId: 'x',
+        request: { prompt: 'hello', env: { [name]: 'x' } },
+      });
+      expect(error).toMatchObject({ code: 'invalid', data: { issues: [{ path: `request.env.${name}` }] } });
+    },
+  );
+});
