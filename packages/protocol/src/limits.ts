@@ -55,6 +55,10 @@ export interface DurationLimit {
 export const DURATIONS = {
   timeoutMs: { defaultMs: 1 * HOUR, maxMs: 24 * HOUR },
   graceMs: { defaultMs: 5 * SECOND, maxMs: 5 * MINUTE },
+  idleTimeoutMs: { defaultMs: 10 * MINUTE, maxMs: 24 * HOUR },
+  toolStallMs: { defaultMs: 30 * MINUTE, maxMs: 24 * HOUR },
+  backgroundTimeoutMs: { defaultMs: 10 * MINUTE, maxMs: 24 * HOUR },
+  queueTimeoutMs: { defaultMs: 10 * MINUTE, maxMs: 24 * HOUR },
 } as const satisfies Record<string, DurationLimit>;
 
 /** Bytes of output after which an execution ends `failed: output_limit`, unless the dispatch says otherwise. */

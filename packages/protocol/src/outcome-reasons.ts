@@ -102,6 +102,12 @@ export const OUTCOME_REASONS = {
     retryable: false,
     advice: 'Start a new session.',
   },
+  output_limit: {
+    status: 'failed',
+    meaning: 'The run printed more than `maxOutputBytes`.',
+    retryable: false,
+    advice: 'Raise the limit or find out what it printed.',
+  },
   no_result: {
     status: 'failed',
     meaning: 'The process exited well but printed no final result.',
@@ -125,12 +131,6 @@ export const OUTCOME_REASONS = {
     meaning: 'The process could not be started.',
     retryable: false,
     advice: 'The message names the file or folder that is wrong.',
-  },
-  output_limit: {
-    status: 'failed',
-    meaning: 'The run printed more than `maxOutputBytes`.',
-    retryable: false,
-    advice: 'Raise the limit or find out what it printed.',
   },
   gateway_bypassed: {
     status: 'failed',

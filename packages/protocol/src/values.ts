@@ -31,11 +31,11 @@ export type Log = z.infer<typeof logSchema>;
  * Where an execution is in its life.
  *
  * ```
- *   starting ──► running ──► ending ──► ended
- *       └───────────────────────┘
+ *   queued ──► starting ──► running ──► ending ──► ended
+ *      └──────────┴────────────────────────────────►┘
  * ```
  *
  * `ending`: the verdict is known and the tree is being killed. `ended`: the outcome is out and the slot is free.
  */
-export const executionStateSchema = z.enum(['starting', 'running', 'ending', 'ended']);
+export const executionStateSchema = z.enum(['queued', 'starting', 'running', 'ending', 'ended']);
 export type ExecutionState = z.infer<typeof executionStateSchema>;

@@ -39,7 +39,7 @@ const data = fc.dictionary(
   { noNullPrototype: true },
 );
 const cursor = object({ attempt, stdout: count, stderr: count });
-const state = fc.constantFrom('starting', 'running', 'ending', 'ended');
+const state = fc.constantFrom('queued', 'starting', 'running', 'ending', 'ended');
 
 const subscription = { subscription: id, executionId: id, from: cursor, creditBytes: count };
 
@@ -61,8 +61,12 @@ const dispatchRequest = fc
         labels,
         timeoutMs: fc.integer({ min: 1, max: 86_400_000 }),
         graceMs: fc.integer({ min: 1, max: 300_000 }),
+        idleTimeoutMs: fc.integer({ min: 1, max: 86_400_000 }),
+        toolStallMs: fc.integer({ min: 1, max: 86_400_000 }),
+        backgroundTimeoutMs: fc.integer({ min: 1, max: 86_400_000 }),
+        queueTimeoutMs: fc.integer({ min: 1, max: 86_400_000 }),
         maxOutputBytes: fc.integer({ min: 1 }),
-        whenBusy: fc.constantFrom('refuse', 'skip'),
+        whenBusy: fc.constantFrom('refuse', 'queue', 'skip'),
       },
     ),
     fc.oneof(fc.constant({}), object({ sessionId: uuid }), object({ resume: uuid })),
@@ -143,7 +147,7 @@ const verdict = fc
   .tuple(statusAndReason, object({ at: epochMs, message: text }))
   .map(([first, rest]) => ({ ...first, ...rest }));
 
-const counts = object({ live: count, maxExecutions: count, unacknowledged: count });
+const counts = object({ live: count, queued: count, maxExecutions: count, unacknowledged: count });
 const summary = object(
   { executionId: id, state, attempt: count, acceptedAt: epochMs },
   { startedAt: epochMs, labels, verdict, end: cursor, outcome },

@@ -49,10 +49,18 @@ export const dispatchRequestSchema = z
     timeoutMs: durationSchema(DURATIONS.timeoutMs).optional(),
     /** Between asking a process to end and killing it, and after a final result. @default 5 s */
     graceMs: durationSchema(DURATIONS.graceMs).optional(),
+    /** Without a sign of life: output, or a tool that runs. @default 10 min */
+    idleTimeoutMs: durationSchema(DURATIONS.idleTimeoutMs).optional(),
+    /** How long a running tool counts as a sign of life. @default 30 min */
+    toolStallMs: durationSchema(DURATIONS.toolStallMs).optional(),
+    /** How long a result waits for background tasks to end. @default 10 min */
+    backgroundTimeoutMs: durationSchema(DURATIONS.backgroundTimeoutMs).optional(),
+    /** From acceptance until a slot is free, with `whenBusy: 'queue'`. @default 10 min */
+    queueTimeoutMs: durationSchema(DURATIONS.queueTimeoutMs).optional(),
     /** @default 1 GiB */
     maxOutputBytes: z.int().min(1).optional(),
-    /** When every slot is in use: answer an error, or record a `skipped` outcome. @default 'refuse' */
-    whenBusy: z.enum(['refuse', 'skip']).optional(),
+    /** When every slot is in use: answer an error, wait for one, or record a `skipped` outcome. @default 'refuse' */
+    whenBusy: z.enum(['refuse', 'queue', 'skip']).optional(),
   })
   .refine((request) => request.sessionId === undefined || request.resume === undefined, {
     path: ['resume'],

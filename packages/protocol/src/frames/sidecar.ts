@@ -10,6 +10,7 @@ import { labelsSchema } from './dispatch.js';
 /** What an agent is doing, counted from its live executions. */
 export const agentCountsSchema = z.object({
   live: countSchema,
+  queued: countSchema,
   maxExecutions: countSchema,
   unacknowledged: countSchema,
 });

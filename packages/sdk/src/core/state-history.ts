@@ -11,7 +11,7 @@ export interface StateStep {
   readonly verdict?: Decision | undefined;
 }
 
-const ORDER: Record<ExecutionState, number> = { starting: 0, running: 1, ending: 2, ended: 3 };
+const ORDER: Record<ExecutionState, number> = { queued: 0, starting: 1, running: 2, ending: 3, ended: 4 };
 
 /** Whether a step is news. What is told again, after a reconnect or by an answer that was overtaken, is not. */
 export function isLater(step: StateStep, last: StateStep | undefined): boolean {
@@ -24,6 +24,7 @@ export function isLater(step: StateStep, last: StateStep | undefined): boolean {
 export function stepOf(summary: ExecutionSummary): StateStep {
   const { attempt, state, acceptedAt, startedAt, verdict, outcome } = summary;
   const at = {
+    queued: acceptedAt,
     starting: acceptedAt,
     running: startedAt ?? acceptedAt,
     ending: verdict?.at ?? acceptedAt,

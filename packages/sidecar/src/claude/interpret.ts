@@ -1,49 +1,7 @@
 import { LIMITS, type Outcome, type ReasonOf } from '@outrigger/protocol';
-import { z } from 'zod';
 import { EMPTY_REPORT, type RunReport } from '../core/outcome.js';
+import { blocksOf, isFlagged, parseEvent, type StreamEvent, textOf } from './event.js';
 import { classifyFailure, type FailureEvidence, isCredentialFailure, resetTimeInText } from './failures.js';
-
-/** The fields of Claude Code's stream that decide something. All optional: versions differ, and others come and go. */
-const eventSchema = z.object({
-  type: z.string(),
-  subtype: z.string().optional(),
-  session_id: z.string().optional(),
-  model: z.string().optional(),
-  parent_tool_use_id: z.string().nullish(),
-  message: z.object({ model: z.string().optional(), content: z.unknown() }).optional().catch(undefined),
-  task_id: z.string().optional(),
-  is_error: z.boolean().optional(),
-  error: z.string().optional().catch(undefined),
-  error_status: z.int().optional().catch(undefined),
-  is_api_error_message: z.boolean().optional(),
-  isApiErrorMessage: z.boolean().optional(),
-  api_error_status: z.int().nullish(),
-  api_error_type: z.string().nullish(),
-  terminal_reason: z.string().nullish(),
-  result: z.string().optional(),
-  errors: z.array(z.unknown()).optional(),
-  num_turns: z.int().min(0).optional(),
-  total_cost_usd: z.number().optional(),
-  usage: z
-    .object({
-      input_tokens: z.int().min(0),
-      output_tokens: z.int().min(0),
-      cache_creation_input_tokens: z.int().min(0).nullish(),
-      cache_read_input_tokens: z.int().min(0).nullish(),
-    })
-    .optional()
-    .catch(undefined),
-  rate_limit_info: z.object({ status: z.string(), resetsAt: z.number().optional() }).optional().catch(undefined),
-});
-
-type StreamEvent = z.infer<typeof eventSchema>;
-
-/** Content blocks that open or close the use of a tool. */
-const blockSchema = z.union([
-  z.object({ type: z.literal('tool_use'), id: z.string() }),
-  z.object({ type: z.literal('tool_result'), tool_use_id: z.string() }),
-  z.object({ type: z.literal('text'), text: z.string() }),
-]);
 
 /** What the stream has said so far, as far as it matters to later lines. */
 export interface StreamState {
@@ -112,17 +70,6 @@ export function interpretLine(state: StreamState, line: string): Interpretation 
   }
 }
 
-function parseEvent(line: string): StreamEvent | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch {
-    return null;
-  }
-  const parsed = eventSchema.safeParse(value);
-  return parsed.success ? parsed.data : null;
-}
-
 function onSystem(state: StreamState, event: StreamEvent): Interpretation {
   switch (event.subtype) {
     case 'init': {
@@ -163,13 +110,8 @@ function refineCredentialFailure(reason: ReasonOf<'failed'>, state: StreamState)
 }
 
 function onAssistant(state: StreamState, event: StreamEvent): Interpretation {
-  const isFlagged =
-    event.error !== undefined ||
-    event.is_api_error_message === true ||
-    event.isApiErrorMessage === true ||
-    event.message?.model === '<synthetic>';
-  if (isFlagged) return { state: { ...state, flagged: evidenceOf(event, textOf(event)) }, readings: [] };
-  const turn: Reading[] = event.parent_tool_use_id == null ? [{ kind: 'turn_started' }] : [];
+  if (isFlagged(event)) return { state: { ...state, flagged: evidenceOf(event, textOf(event)) }, readings: [] };
+  const turn: Reading[] = event.parent_tool_use_id === undefined ? [{ kind: 'turn_started' }] : [];
   const tools = onTools({ ...state, hasAnswered: true, flagged: null }, event);
   return { state: tools.state, readings: [...turn, ...tools.readings] };
 }
@@ -222,10 +164,10 @@ function failureOf(state: StreamState, event: StreamEvent): ReasonOf<'failed'> {
 
 function evidenceOf(event: StreamEvent, text: string | undefined): FailureEvidence {
   return {
-    status: event.api_error_status ?? undefined,
+    status: event.api_error_status,
     error: event.error,
-    apiType: event.api_error_type ?? undefined,
-    terminalReason: event.terminal_reason ?? undefined,
+    apiType: event.api_error_type,
+    terminalReason: event.terminal_reason,
     subtype: event.subtype,
     text,
   };
@@ -235,18 +177,6 @@ function errorText(event: StreamEvent): string {
   const errors = (event.errors ?? []).filter((error) => typeof error === 'string');
   const said = event.result ?? (errors.length > 0 ? errors.join('; ') : undefined);
   return (said ?? `Claude Code ended with ${event.subtype ?? 'an error'}.`).slice(0, ERROR_TEXT_CHARS_MAX);
-}
-
-function textOf(event: StreamEvent): string {
-  return blocksOf(event)
-    .flatMap((block) => (block.type === 'text' ? [block.text] : []))
-    .join('');
-}
-
-function blocksOf(event: StreamEvent): z.infer<typeof blockSchema>[] {
-  const content = event.message?.content;
-  if (!Array.isArray(content)) return [];
-  return content.flatMap((block) => blockSchema.safeParse(block).data ?? []);
 }
 
 function toUsage(usage: NonNullable<StreamEvent['usage']>): NonNullable<Outcome['usage']> {

@@ -9,6 +9,8 @@ const FREE: AdmissionFacts = {
   hasCredential: true,
   live: 0,
   maxExecutions: 2,
+  queued: 0,
+  queuedMax: 3,
   whenBusy: 'refuse',
 };
 
@@ -22,6 +24,22 @@ describe('D1: at capacity', () => {
     expect(admit({ ...FREE, live: 1 })).toEqual({ verdict: 'start' });
     expect(admit({ ...FREE, live: 2 })).toEqual({ verdict: 'refuse', code: 'at_capacity' });
     expect(admit({ ...FREE, live: 3 })).toEqual({ verdict: 'refuse', code: 'at_capacity' });
+  });
+
+  it('it waits in the queue where that was asked for, while the queue has room', () => {
+    const queue = { ...FREE, live: 2, whenBusy: 'queue' } as const;
+    expect(admit({ ...queue, queued: 2 })).toEqual({ verdict: 'queue' });
+    expect(admit({ ...queue, queued: 3 })).toEqual({ verdict: 'refuse', code: 'at_capacity' });
+    expect(admit({ ...queue, live: 1 })).toEqual({ verdict: 'start' });
+    expect(admit({ ...queue, isDraining: true })).toEqual({ verdict: 'refuse', code: 'draining' });
+    expect(admit({ ...queue, hasCredential: false })).toEqual({ verdict: 'refuse', code: 'credential_missing' });
+  });
+
+  it('nobody overtakes who waits, even when a slot is free', () => {
+    const behind = { ...FREE, live: 1, queued: 1 };
+    expect(admit(behind)).toEqual({ verdict: 'refuse', code: 'at_capacity' });
+    expect(admit({ ...behind, whenBusy: 'skip' })).toEqual({ verdict: 'skip', reason: 'at_capacity' });
+    expect(admit({ ...behind, whenBusy: 'queue' })).toEqual({ verdict: 'queue' });
   });
 
   it('it is recorded as skipped where that was asked for', () => {

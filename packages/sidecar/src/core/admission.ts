@@ -9,6 +9,8 @@ export interface AdmissionFacts {
   readonly hasCredential: boolean;
   readonly live: number;
   readonly maxExecutions: number;
+  readonly queued: number;
+  readonly queuedMax: number;
   readonly whenBusy: NonNullable<DispatchRequest['whenBusy']>;
 }
 
@@ -20,6 +22,7 @@ export type Admission =
   | { verdict: 'cancelled' }
   | { verdict: 'refuse'; code: AdmissionReason }
   | { verdict: 'skip'; reason: AdmissionReason }
+  | { verdict: 'queue' }
   | { verdict: 'start' };
 
 /** Whether a dispatch starts. A refusal the caller asked to have recorded is `skip`, never a state that lingers. */
@@ -28,12 +31,15 @@ export function admit(facts: AdmissionFacts): Admission {
   if (facts.isCancelRemembered) return { verdict: 'cancelled' };
   const reason = refusal(facts);
   if (reason === null) return { verdict: 'start' };
+  if (reason === 'at_capacity' && facts.whenBusy === 'queue' && facts.queued < facts.queuedMax)
+    return { verdict: 'queue' };
   return facts.whenBusy === 'skip' ? { verdict: 'skip', reason } : { verdict: 'refuse', code: reason };
 }
 
 function refusal(facts: AdmissionFacts): AdmissionReason | null {
   if (facts.isDraining) return 'draining';
   if (!facts.hasCredential) return 'credential_missing';
-  if (facts.live >= facts.maxExecutions) return 'at_capacity';
+  // Who waits is first in line for a slot that has just become free.
+  if (facts.live >= facts.maxExecutions || facts.queued > 0) return 'at_capacity';
   return null;
 }

@@ -10,6 +10,8 @@ import {
  * The life of one execution, as a state machine without I/O. Times are monotonic milliseconds.
  *
  * ```
+ *  queued ──slot_free──► preparing …
+ *
  *  preparing ──prepared──► spawning ──launched──► running ──cause──► closing ──logs_read──► killing ──tree_dead──► ended
  *      │                      │                                                                                    ▲
  *      └── cancelled before ──┴── launch_failed ───────────────────────────────────────────────────────────────────┘
@@ -18,13 +20,22 @@ import {
  * A *cause* is whatever ends the run: exit, cancel, a deadline, a limit, or the grace after the final result. It fixes
  * the logs' sizes. Once they are read up to there the set of observations is closed and the verdict stands; whatever
  * the kill brings to light later changes nothing.
+ *
+ * A result is *final* when no further turn has begun and every background task that was announced has ended: a task
+ * that ends makes the CLI begin another turn, with another result.
  */
 export interface Lifecycle {
   readonly phase: Phase;
   readonly limits: LifecycleLimits;
   /** Causes from outside; what the run itself says about its end is in `result` and `exit`. */
   readonly observations: readonly Observation[];
-  readonly result: FinalResult | null;
+  readonly result: Result | null;
+  /** A turn has begun that has no result yet. */
+  readonly isTurnOpen: boolean;
+  readonly openTasks: number;
+  readonly lastTaskEndedAt: number | null;
+  /** The tasks that were open at the result have had all the time they get. */
+  readonly isBackgroundOver: boolean;
   readonly exit: Exit | null;
   readonly startedAt: number | null;
   readonly launchError: string | null;
@@ -33,9 +44,10 @@ export interface Lifecycle {
   readonly endedAt: number | null;
 }
 
-export type Phase = 'preparing' | 'spawning' | 'running' | 'closing' | 'killing' | 'ended';
+export type Phase = 'queued' | 'preparing' | 'spawning' | 'running' | 'closing' | 'killing' | 'ended';
 
 const STATE_OF_PHASE = {
+  queued: 'queued',
   preparing: 'starting',
   spawning: 'starting',
   running: 'running',
@@ -52,6 +64,8 @@ export function stateOf(lifecycle: Lifecycle): ExecutionState {
 export interface LifecycleLimits {
   readonly timeoutMs: number;
   readonly graceMs: number;
+  /** How long a result waits for background tasks. */
+  readonly backgroundTimeoutMs: number;
 }
 
 /** How and when the process ended. Both null: it could not be told. */
@@ -59,10 +73,12 @@ export interface Exit {
   readonly at: number;
   readonly code: number | null;
   readonly signal: string | null;
+  /** The kernel says that it killed something for want of memory meanwhile. */
+  readonly isOutOfMemory?: boolean;
 }
 
 /** A `result` the run printed; the last one counts. */
-export interface FinalResult {
+export interface Result {
   /** By when it was in the log. */
   readonly at: number;
   /** Null for a good one, else why it is none. */
@@ -70,29 +86,41 @@ export interface FinalResult {
 }
 
 export type LifecycleEvent =
+  /** The turn of a queued execution has come. */
+  | { type: 'slot_free' }
+  /** `at` is the deadline itself. */
+  | { type: 'queue_timeout'; at: number }
   /** The execution's files are there; nothing is started yet. */
   | { type: 'prepared'; at: number }
   /** Admission said no, and the caller wants that recorded. */
   | { type: 'refused'; at: number; reason: ReasonOf<'skipped'> }
   | { type: 'launched'; at: number }
   | { type: 'launch_failed'; at: number; message: string }
-  | { type: 'result'; result: FinalResult }
+  | { type: 'turn_started' }
+  | { type: 'result'; result: Result }
+  /** How many background tasks are announced and have not ended. */
+  | { type: 'tasks'; at: number; open: number }
+  /** The run says that its credential was refused; its own further tries are in vain. */
+  | { type: 'credential_failed'; at: number; reason: ReasonOf<'failed'> }
   | { type: 'exited'; exit: Exit }
   | { type: 'cancel'; at: number; reason: Extract<Observation, { kind: 'cancelled' }>['reason'] }
   /** `at` is the deadline itself, however late its timer was. */
   | { type: 'deadline'; at: number }
+  | { type: 'idle'; at: number }
   | { type: 'grace_over' }
   | { type: 'output_limit'; at: number }
-  /** Everything up to the sizes fixed at the cause has been read. */
-  | { type: 'logs_read' }
+  /** Everything up to the sizes fixed at the cause has been read. `stderrFailure`: what stderr says went wrong. */
+  | { type: 'logs_read'; stderrFailure?: ReasonOf<'failed'> | null }
   | { type: 'tree_dead'; at: number; survivors: number | null };
 
 /** What the caller is to do, in this order. */
 export type Effect =
+  | { do: 'prepare' }
   | { do: 'spawn' }
   | { do: 'announce_running' }
   | { do: 'set_deadline'; at: number }
-  | { do: 'set_grace'; at: number }
+  /** Replaces one that was set before; null takes it back. */
+  | { do: 'set_grace'; at: number | null }
   /** Fix the logs' sizes as they are now, read up to there, then report `logs_read`. */
   | { do: 'read_logs' }
   | { do: 'announce_ending' }
@@ -105,12 +133,17 @@ export interface Step {
   readonly effects: readonly Effect[];
 }
 
-export function newLifecycle(limits: LifecycleLimits): Lifecycle {
+/** @param phase `queued` for an execution that waits for a slot; it goes on with `slot_free`. */
+export function newLifecycle(limits: LifecycleLimits, phase: 'queued' | 'preparing' = 'preparing'): Lifecycle {
   return {
-    phase: 'preparing',
+    phase,
     limits,
     observations: [],
     result: null,
+    isTurnOpen: false,
+    openTasks: 0,
+    lastTaskEndedAt: null,
+    isBackgroundOver: false,
     exit: null,
     startedAt: null,
     launchError: null,
@@ -128,8 +161,17 @@ export function step(state: Lifecycle, event: LifecycleEvent): Step {
       if (state.observations.length > 0) return endUnstarted(state, event.at);
       return { state: { ...state, phase: 'spawning' }, effects: [{ do: 'spawn' }] };
 
+    case 'slot_free':
+      return state.phase === 'queued'
+        ? { state: { ...state, phase: 'preparing' }, effects: [{ do: 'prepare' }] }
+        : unchanged(state);
+
+    case 'queue_timeout':
+      if (state.phase !== 'queued') return unchanged(state);
+      return endUnstarted(observe(state, { kind: 'hard_timeout', reason: 'queue', at: event.at }), event.at);
+
     case 'refused':
-      if (state.phase !== 'preparing') return unchanged(state);
+      if (state.phase !== 'preparing' && state.phase !== 'queued') return unchanged(state);
       return endUnstarted(observe(state, { kind: 'refused', reason: event.reason, at: event.at }), event.at);
 
     case 'launched':
@@ -141,24 +183,38 @@ export function step(state: Lifecycle, event: LifecycleEvent): Step {
       return endUnstarted({ ...failed, launchError: event.message }, event.at);
     }
 
+    case 'turn_started':
+      return onStream(state, { isTurnOpen: true });
     case 'result':
-      return onResult(state, event.result);
+      return onStream(state, { isTurnOpen: false, result: event.result });
+    case 'tasks':
+      return onStream(state, {
+        openTasks: event.open,
+        lastTaskEndedAt: event.open < state.openTasks ? event.at : state.lastTaskEndedAt,
+      });
 
     case 'exited':
       return state.phase === 'ended' ? unchanged(state) : close({ ...state, exit: event.exit });
 
-    case 'cancel':
-      return onCause(state, { kind: 'cancelled', reason: event.reason, at: event.at });
+    case 'cancel': {
+      const cancelled = { kind: 'cancelled', reason: event.reason, at: event.at } as const;
+      return state.phase === 'queued' ? endUnstarted(observe(state, cancelled), event.at) : onCause(state, cancelled);
+    }
     case 'deadline':
       return onCause(state, { kind: 'hard_timeout', reason: 'deadline', at: event.at });
+    case 'idle':
+      return onCause(state, { kind: 'hard_timeout', reason: 'idle', at: event.at });
+    case 'credential_failed':
+      return onCause(state, { kind: 'failed', reason: event.reason, at: event.at });
     case 'output_limit':
       return onCause(state, { kind: 'failed', reason: 'output_limit', at: event.at });
 
     case 'grace_over':
-      return state.result === null ? unchanged(state) : close(state);
+      if (state.result === null || state.isTurnOpen) return unchanged(state);
+      return close({ ...state, isBackgroundOver: state.openTasks > 0 });
 
     case 'logs_read':
-      return state.phase === 'closing' ? decide(state) : unchanged(state);
+      return state.phase === 'closing' ? decide(state, event.stderrFailure ?? null) : unchanged(state);
 
     case 'tree_dead':
       if (state.phase !== 'killing') return unchanged(state);
@@ -185,11 +241,24 @@ function onLaunched(state: Lifecycle, at: number): Step {
   return { state: closing.state, effects: [...effects, ...closing.effects] };
 }
 
-function onResult(state: Lifecycle, result: FinalResult): Step {
+/** What the stream says can still change the verdict while the logs are read for the last time. */
+function onStream(state: Lifecycle, change: Partial<Lifecycle>): Step {
   if (state.phase !== 'running' && state.phase !== 'closing') return unchanged(state);
-  const effects: Effect[] =
-    state.phase === 'running' ? [{ do: 'set_grace', at: result.at + state.limits.graceMs }] : [];
-  return { state: { ...state, result }, effects };
+  const changed = { ...state, ...change };
+  const at = graceEnd(changed);
+  const isNews = state.phase === 'running' && at !== graceEnd(state);
+  return { state: changed, effects: isNews ? [{ do: 'set_grace', at }] : [] };
+}
+
+/** When a process that has printed its result is not waited for any longer; null: it is not done yet. */
+function graceEnd(state: Lifecycle): number | null {
+  const { result, isTurnOpen, openTasks, limits } = state;
+  if (result === null || isTurnOpen) return null;
+  return openTasks > 0 ? result.at + limits.backgroundTimeoutMs : finalAt(result, state) + limits.graceMs;
+}
+
+function finalAt(result: Result, state: Lifecycle): number {
+  return Math.max(result.at, state.lastTaskEndedAt ?? result.at);
 }
 
 /** Something from outside that ends the run, whatever it is doing. With the verdict the set of observations is closed. */
@@ -205,16 +274,28 @@ function close(state: Lifecycle): Step {
 
 /**
  * What the run itself says about its end. A result counts as of the exit at the latest, since a process prints nothing
- * after it; an exit speaks only where there is no result.
+ * after it; an exit speaks only where there is no final result.
  */
-function ownObservations(state: Lifecycle): Observation[] {
+function ownObservations(state: Lifecycle, stderrFailure: ReasonOf<'failed'> | null): Observation[] {
+  const { exit } = state;
+  const said = resultObservation(state);
+  if (said !== null) return [{ ...said, at: Math.min(said.at, exit?.at ?? Infinity) }];
+  return exit === null ? [] : [{ kind: 'failed', reason: exitReason(exit, stderrFailure), at: exit.at }];
+}
+
+function resultObservation(state: Lifecycle): Observation | null {
   const { result, exit } = state;
-  if (result !== null) {
-    const at = Math.min(result.at, exit?.at ?? Infinity);
-    return [result.failure === null ? { kind: 'completed', at } : { kind: 'failed', reason: result.failure, at }];
-  }
-  if (exit === null) return [];
-  return [{ kind: 'failed', reason: exit.code === 0 ? 'no_result' : 'crashed', at: exit.at }];
+  if (result === null || state.isTurnOpen) return null;
+  if (result.failure !== null) return { kind: 'failed', reason: result.failure, at: result.at };
+  if (state.openTasks === 0) return { kind: 'completed', at: finalAt(result, state) };
+  if (state.isBackgroundOver) return { kind: 'completed', at: result.at + state.limits.backgroundTimeoutMs };
+  return exit?.code === 0 ? { kind: 'completed', at: exit.at } : null;
+}
+
+function exitReason(exit: Exit, stderrFailure: ReasonOf<'failed'> | null): ReasonOf<'failed'> {
+  if (exit.code === 0) return 'no_result';
+  if (exit.isOutOfMemory === true) return 'out_of_memory';
+  return stderrFailure ?? 'crashed';
 }
 
 /**
@@ -226,15 +307,16 @@ function deadlineObservation(state: Lifecycle): Observation[] {
   return [{ kind: 'hard_timeout', reason: 'deadline', at: state.startedAt + state.limits.timeoutMs }];
 }
 
-function verdictOn(state: Lifecycle): Verdict | null {
-  return mergeObservations([...state.observations, ...ownObservations(state), ...deadlineObservation(state)]);
+function verdictOn(state: Lifecycle, stderrFailure: ReasonOf<'failed'> | null = null): Verdict | null {
+  const own = ownObservations(state, stderrFailure);
+  return mergeObservations([...state.observations, ...own, ...deadlineObservation(state)]);
 }
 
 /** Where nothing but the final result ended the run, the process has had its grace already. */
-function decide(state: Lifecycle): Step {
+function decide(state: Lifecycle, stderrFailure: ReasonOf<'failed'> | null): Step {
   const isToBeAsked = state.exit === null && state.observations.length > 0;
   return {
-    state: { ...state, phase: 'killing', verdict: verdictOn(state) },
+    state: { ...state, phase: 'killing', verdict: verdictOn(state, stderrFailure) },
     effects: [{ do: 'announce_ending' }, { do: 'kill', graceMs: isToBeAsked ? state.limits.graceMs : 0 }],
   };
 }

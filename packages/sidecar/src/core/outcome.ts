@@ -11,6 +11,8 @@ export interface RunReport {
   readonly turns: number | null;
   readonly costUsd: number | null;
   readonly usage: NonNullable<Outcome['usage']> | null;
+  /** Epoch ms at which the provider says its limit ends. */
+  readonly retryAt: number | null;
 }
 
 export const EMPTY_REPORT: RunReport = {
@@ -22,6 +24,7 @@ export const EMPTY_REPORT: RunReport = {
   turns: null,
   costUsd: null,
   usage: null,
+  retryAt: null,
 };
 
 export interface OutcomeFacts {
@@ -45,6 +48,7 @@ export function buildOutcome(facts: OutcomeFacts, verdict: Verdict): Outcome {
     reason: verdict.reason,
     message: describe(verdict, lifecycle, report),
     retryable: OUTCOME_REASONS[verdict.reason].retryable,
+    ...optional('retryAt', verdict.reason === 'rate_limited' ? report.retryAt : null),
     ...optional('result', verdict.status === 'succeeded' ? report.resultText : null),
     ...(verdict.status === 'succeeded' && report.isResultTruncated ? { resultTruncated: true as const } : {}),
     ...optional('sessionId', report.sessionId),

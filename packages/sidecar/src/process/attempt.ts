@@ -1,27 +1,38 @@
-import { LIMITS } from '@outrigger/protocol';
-import { mayMatter, readLine, type Reading } from '../claude/stream.js';
+import { LIMITS, type ReasonOf } from '@outrigger/protocol';
+import { classifyStderr } from '../claude/failures.js';
+import { interpretLine, mayMatter, NEW_STREAM, type Reading, type StreamState } from '../claude/interpret.js';
 import { monotonicMs } from '../clock.js';
+import { type Exit } from '../core/lifecycle.js';
+import { type RunReport } from '../core/outcome.js';
 import { type AttemptFiles } from '../state/folder.js';
+import { waitAtMost } from '../timeout.js';
 import { LogFollower } from './follow.js';
 import { killTree } from './kill.js';
 import { launch, type LaunchRequest } from './launch.js';
 import { Log } from './log.js';
+import { oomKills } from './oom.js';
 import { type Marker } from './tree/marker.js';
 import { ProcessTree } from './tree/tree.js';
 import { type FolderWatch, watchFolder } from './watch.js';
 
 /** The last read before a verdict takes no longer than this, however much there is to read. */
 const LAST_READ_MS_MAX = 5000;
+/** How much of the end of stderr is looked at for why a run ended. */
+const STDERR_TAIL_BYTES = 8192;
+/** How long the notice of an exit may be on its way once the tree is dead. */
+const EXIT_NOTICE_MS_MAX = 1000;
+/** How often a tree is looked at that can only be known by its lineage. */
+const LINEAGE_LOOK_MS = 250;
 
 /** What an attempt reports. Times are monotonic milliseconds. */
 export interface AttemptHooks {
   onLaunched(at: number): void;
   onLaunchFailed(at: number, message: string): void;
-  onExit(exit: { at: number; code: number | null; signal: string | null }): void;
+  onExit(exit: Exit): void;
   /** The run printed something that matters; `at` is by when it was in the log. */
   onReading(reading: Reading, at: number): void;
   onOutputLimit(at: number): void;
-  /** There may be more to read for whoever follows the logs. */
+  /** There is more to read for whoever follows the logs. */
   onGrowth(): void;
   onDegraded(error: Error): void;
 }
@@ -34,8 +45,14 @@ export class Attempt {
   readonly #maxOutputBytes: number;
   readonly #follower: LogFollower;
   readonly #watch: FolderWatch;
-  #tree: ProcessTree | null = null;
   readonly #exit = deferred();
+  #stream: StreamState = NEW_STREAM;
+  #tree: ProcessTree | null = null;
+  #lineageTimer: NodeJS.Timeout | undefined;
+  #oomKillsBefore: number | null = null;
+  #isBeingKilled = false;
+  #size = 0;
+  #grewAt = monotonicMs();
   #caughtUpAt = monotonicMs();
   #resolveLastRead: (() => void) | null = null;
   #isOverLimit = false;
@@ -49,6 +66,7 @@ export class Attempt {
     this.stderr.open();
     this.#follower = new LogFollower({
       log: this.stdout,
+      bytesMax: maxOutputBytes,
       lineBytesMax: LIMITS.lineBytesMax,
       mayMatter,
       onLine: (line) => this.#onLine(line),
@@ -61,23 +79,36 @@ export class Attempt {
     );
   }
 
+  /** What the run has told about itself so far. */
+  get report(): RunReport {
+    return this.#stream.report;
+  }
+
+  /** When output last came. */
+  get grewAt(): number {
+    return this.#grewAt;
+  }
+
   /** Starts the process, marked so that whatever it starts can be found again. */
   launch(request: LaunchRequest, markers: readonly Marker[], executionId: string): void {
     const tree = new ProcessTree(markers, executionId);
+    this.#oomKillsBefore = oomKills();
     launch(
       { ...request, prefix: [...tree.prefix, ...request.prefix] },
       {
         onLaunched: (pid) => {
           tree.onLaunched(pid);
           this.#tree = tree;
-          this.#hooks.onLaunched(monotonicMs());
+          if (!tree.isComplete) this.#lineageTimer = setInterval(() => tree.members(), LINEAGE_LOOK_MS);
+          this.#grewAt = monotonicMs();
+          this.#hooks.onLaunched(this.#grewAt);
         },
         onFailed: (message) => {
           tree.release();
           this.#hooks.onLaunchFailed(monotonicMs(), message);
         },
         onExit: (exit) => {
-          this.#hooks.onExit({ ...exit, at: monotonicMs() });
+          this.#hooks.onExit({ ...exit, at: monotonicMs(), isOutOfMemory: this.#wasOutOfMemory(exit.signal) });
           this.#exit.resolve();
         },
       },
@@ -85,49 +116,75 @@ export class Attempt {
   }
 
   /** Fixes the logs' ends as they are now. */
-  fixEnds(): { stdout: number; stderr: number } {
-    return { stdout: this.stdout.fixEnd(), stderr: this.stderr.fixEnd() };
+  fixEnds(): void {
+    this.stdout.fixEnd();
+    this.stderr.fixEnd();
+    this.#checkLimit();
   }
 
   /** Resolves when everything up to the fixed ends has been read, or that has taken too long. */
-  async readToEnds(): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    await new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, LAST_READ_MS_MAX);
-      this.#resolveLastRead = resolve;
-      this.#follower.pump();
-    });
-    clearTimeout(timer);
+  async readToEnds(): Promise<{ stderrFailure: ReasonOf<'failed'> | null }> {
+    const isRead = new Promise<void>((resolve) => (this.#resolveLastRead = resolve));
+    this.#follower.pump();
+    await waitAtMost(LAST_READ_MS_MAX, isRead);
     this.#follower.stop();
+    return { stderrFailure: classifyStderr(this.stderr.tail(STDERR_TAIL_BYTES)) };
   }
 
   /** Ends every process of the attempt; see {@link killTree}. `graceMs` 0: without asking first. */
   async kill(graceMs: number): Promise<number | null> {
     if (this.#tree === null) return 0;
-    const ask = graceMs > 0 ? 'SIGTERM' : null;
-    return killTree(this.#tree, { ask, graceMs, exited: this.#exit.promise });
+    this.#isBeingKilled = true;
+    const survivors = await killTree(this.#tree, {
+      ask: graceMs > 0 ? 'SIGTERM' : null,
+      graceMs,
+      exited: this.#exit.promise,
+    });
+    // Of a dead tree the notice of the exit is on its way, and the outcome wants to tell of it.
+    await waitAtMost(EXIT_NOTICE_MS_MAX, this.#exit.promise);
+    return survivors;
   }
 
   /** Lets go of files and timers. Readers that hold the logs open keep them. */
   close(): void {
-    this.fixEnds();
+    this.stdout.fixEnd();
+    this.stderr.fixEnd();
+    clearInterval(this.#lineageTimer);
     this.#follower.stop();
     this.#watch.close();
     this.stdout.release();
     this.stderr.release();
   }
 
+  /** Only what the kernel counted meanwhile tells a process killed for want of memory from one killed by somebody. */
+  #wasOutOfMemory(signal: string | null): boolean {
+    if (signal !== 'SIGKILL' || this.#isBeingKilled) return false;
+    const now = oomKills();
+    return now !== null && this.#oomKillsBefore !== null && now > this.#oomKillsBefore;
+  }
+
   #onChange(): void {
+    const size = this.stdout.size() + this.stderr.size();
+    if (size === this.#size) return;
+    this.#size = size;
+    this.#grewAt = monotonicMs();
     this.#follower.pump();
     this.#hooks.onGrowth();
+    this.#checkLimit();
+  }
+
+  #checkLimit(): void {
     if (this.#isOverLimit || this.stdout.size() + this.stderr.size() <= this.#maxOutputBytes) return;
     this.#isOverLimit = true;
-    this.#hooks.onOutputLimit(monotonicMs());
+    this.#hooks.onOutputLimit(Math.max(this.#writtenAt(this.stdout), this.#writtenAt(this.stderr)));
   }
 
   #onLine(line: string): void {
-    const reading = readLine(line);
-    if (reading.kind !== 'nothing') this.#hooks.onReading(reading, this.#writtenAt());
+    const { state, readings } = interpretLine(this.#stream, line);
+    this.#stream = state;
+    if (readings.length === 0) return;
+    const at = this.#writtenAt(this.stdout);
+    readings.forEach((reading) => this.#hooks.onReading(reading, at));
   }
 
   #onCaughtUp(): void {
@@ -136,12 +193,12 @@ export class Attempt {
   }
 
   /**
-   * By when the chunk at hand was written: the file's own time of change, within what is known for sure, so that a
+   * By when what is being read was written: the file's own time of change, within what is known for sure, so that a
    * wall clock that was moved can do no more harm than one late read.
    */
-  #writtenAt(): number {
+  #writtenAt(log: Log): number {
     const now = monotonicMs();
-    const ageMs = Date.now() - this.stdout.modifiedAtEpochMs();
+    const ageMs = Date.now() - log.modifiedAtEpochMs();
     return Math.min(now, Math.max(this.#caughtUpAt, now - ageMs));
   }
 }

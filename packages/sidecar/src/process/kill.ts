@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { monotonicMs } from '../clock.js';
 import { NEW_SWEEP, nextStep, type ProcessInfo } from '../core/sweep.js';
+import { waitAtMost } from '../timeout.js';
 import { type ProcessTree } from './tree/tree.js';
 
 /** Asking may take the whole grace; killing what does not listen, no longer than this. */
@@ -25,21 +26,12 @@ export interface KillOptions {
 export async function killTree(tree: ProcessTree, options: KillOptions): Promise<number | null> {
   if (options.ask !== null) {
     tree.ask(options.ask);
-    await graceOver(tree, options);
+    // The grace is the first process's; what outlives that one was left behind and has none.
+    await waitAtMost(options.graceMs, options.exited);
   }
   const survivors = await sweep(tree);
   if (survivors.length === 0) tree.release();
   return tree.isComplete ? survivors.length : null;
-}
-
-/** The grace is the first process's; what outlives that one was left behind and has none. */
-async function graceOver(tree: ProcessTree, options: KillOptions): Promise<void> {
-  const timeout = new AbortController();
-  await Promise.race([
-    options.exited,
-    sleep(options.graceMs, undefined, { signal: timeout.signal }).catch(() => undefined),
-  ]);
-  timeout.abort();
 }
 
 async function sweep(tree: ProcessTree): Promise<ProcessInfo[]> {

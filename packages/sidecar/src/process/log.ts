@@ -55,6 +55,14 @@ export class Log {
     return readSync(this.#opened(), buffer, 0, allowed, position);
   }
 
+  /** The last bytes of the log, as text. */
+  tail(bytesMax: number): string {
+    const size = this.size();
+    const buffer = Buffer.alloc(Math.min(size, bytesMax));
+    const bytes = this.read(buffer, size - buffer.length);
+    return buffer.toString('utf8', 0, bytes);
+  }
+
   #opened(): number {
     if (this.#fd === null) throw new Error(`log ${this.path} is not open`);
     return this.#fd;

@@ -11,26 +11,22 @@ import {
   type Verdict,
 } from '@outrigger/protocol';
 import { type Logger } from 'pino';
-import { buildArgv } from '../claude/argv.js';
-import { buildEnvironment, type Credential } from '../claude/environment.js';
-import { type Reading } from '../claude/stream.js';
+import { type Credential } from '../claude/environment.js';
+import { type Reading } from '../claude/interpret.js';
 import { monotonicMs } from '../clock.js';
+import { idleDeadline } from '../core/idle.js';
 import { type Effect, type Lifecycle, type LifecycleEvent, newLifecycle, stateOf, step } from '../core/lifecycle.js';
 import { buildOutcome, describe, EMPTY_REPORT, type RunReport } from '../core/outcome.js';
-import { type RunUser } from '../options/user.js';
 import { Attempt } from '../process/attempt.js';
-import { userEnvironment, userPrefix } from '../process/run-as.js';
 import { type Marker } from '../process/tree/marker.js';
 import { type AttemptFiles, type StateFolder } from '../state/folder.js';
+import { buildLaunchRequest, type LaunchSetup } from './launch-request.js';
+import { Timers } from './timers.js';
 
 /** What every run of one sidecar has in common. */
-export interface RunContext {
-  readonly command: string;
-  readonly upstream: string | null;
-  readonly passedVariables: readonly string[];
+export interface RunContext extends LaunchSetup {
   readonly state: StateFolder;
   readonly markers: readonly Marker[];
-  readonly runUser: RunUser | null;
   readonly logger: Logger;
   readonly onState: (run: Run) => void;
   readonly onOutcome: (run: Run, outcome: Outcome) => void;
@@ -41,6 +37,8 @@ export interface RunInit {
   readonly digest: string;
   readonly request: DispatchRequest;
   readonly credential: Credential | null;
+  /** Whether it waits for a slot first. */
+  readonly isQueued: boolean;
 }
 
 /**
@@ -58,32 +56,41 @@ export class Run {
   readonly #acceptedAtEpochMs = Date.now();
   readonly #sessionId: string;
   readonly #growthListeners = new Set<() => void>();
-  readonly #timers = new Map<'deadline' | 'grace', NodeJS.Timeout>();
+  readonly #timers = new Timers<'queue' | 'deadline' | 'grace' | 'idle'>();
   readonly #events: LifecycleEvent[] = [];
   #isTelling = false;
   #lifecycle: Lifecycle;
-  #report: RunReport;
   #files: AttemptFiles | null = null;
   #attempt: Attempt | null = null;
+  #toolSince: number | null = null;
   #outcome: Outcome | null = null;
 
   constructor(init: RunInit, context: RunContext) {
+    const { request } = init;
     this.id = init.id;
     this.digest = init.digest;
-    this.#request = init.request;
+    this.#request = request;
     this.#credential = init.credential;
     this.#context = context;
     this.#logger = context.logger.child({ executionId: init.id });
-    this.#sessionId = init.request.resume ?? init.request.sessionId ?? randomUUID();
-    this.#report = { ...EMPTY_REPORT, sessionId: this.#sessionId };
-    this.#lifecycle = newLifecycle({
-      timeoutMs: init.request.timeoutMs ?? DURATIONS.timeoutMs.defaultMs,
-      graceMs: init.request.graceMs ?? DURATIONS.graceMs.defaultMs,
-    });
+    this.#sessionId = request.resume ?? request.sessionId ?? randomUUID();
+    this.#lifecycle = newLifecycle(
+      {
+        timeoutMs: this.#duration('timeoutMs'),
+        graceMs: this.#duration('graceMs'),
+        backgroundTimeoutMs: this.#duration('backgroundTimeoutMs'),
+      },
+      init.isQueued ? 'queued' : 'preparing',
+    );
   }
 
+  /** Whether it holds a slot. */
   get isLive(): boolean {
-    return this.#lifecycle.phase !== 'ended';
+    return !this.isQueued && this.#lifecycle.phase !== 'ended';
+  }
+
+  get isQueued(): boolean {
+    return this.#lifecycle.phase === 'queued';
   }
 
   get outcome(): Outcome | null {
@@ -95,20 +102,23 @@ export class Run {
     return this.#attempt;
   }
 
-  /** Prepares the execution's files and starts its process. */
-  async start(): Promise<void> {
-    try {
-      this.#files = await this.#context.state.createAttempt(this.id, this.#request.prompt, this.#request.settings);
-      this.#attempt = this.#createAttempt(this.#files);
-    } catch (error) {
-      const message = `cannot prepare the execution's files: ${(error as Error).message}`;
-      this.#tell({ type: 'launch_failed', at: monotonicMs(), message });
+  /** Begins: prepares and starts the process, or waits for a slot. */
+  begin(): void {
+    if (!this.isQueued) {
+      void this.#prepare();
       return;
     }
-    this.#tell({ type: 'prepared', at: monotonicMs() });
+    const at = this.#acceptedAtMs + this.#duration('queueTimeoutMs');
+    this.#timers.set('queue', at, () => this.#tell({ type: 'queue_timeout', at }));
   }
 
-  /** Ends the execution without anything being prepared or started. */
+  /** Ends the wait for a slot. */
+  takeSlot(): void {
+    this.#timers.set('queue', null, () => undefined);
+    this.#tell({ type: 'slot_free' });
+  }
+
+  /** Ends an execution that was not prepared yet without starting anything. */
   skip(reason: ReasonOf<'skipped'>): void {
     this.#tell({ type: 'refused', at: monotonicMs(), reason });
   }
@@ -154,6 +164,15 @@ export class Run {
     return { status, reason, at: this.#toEpoch(at), message: describe(verdict, this.#lifecycle, this.#report) };
   }
 
+  get #report(): RunReport {
+    const report = this.#attempt?.report ?? EMPTY_REPORT;
+    return { ...report, sessionId: report.sessionId ?? this.#sessionId };
+  }
+
+  #duration(name: keyof typeof DURATIONS): number {
+    return this.#request[name] ?? DURATIONS[name].defaultMs;
+  }
+
   #toEpoch(ms: number): number {
     return Math.round(this.#acceptedAtEpochMs + (ms - this.#acceptedAtMs));
   }
@@ -173,25 +192,29 @@ export class Run {
 
   #perform(effect: Effect): void {
     switch (effect.do) {
+      case 'prepare':
+        this.#context.onState(this);
+        void this.#prepare();
+        break;
       case 'spawn':
         this.#spawn();
         break;
       case 'announce_running':
         this.#logger.info({ sessionId: this.#sessionId }, 'execution started');
         this.#context.onState(this);
+        this.#watchIdle();
         break;
       case 'set_deadline':
-        this.#setTimer('deadline', effect.at, { type: 'deadline', at: effect.at });
+        this.#timers.set('deadline', effect.at, () => this.#tell({ type: 'deadline', at: effect.at }));
         break;
       case 'set_grace':
-        this.#setTimer('grace', effect.at, { type: 'grace_over' });
+        this.#timers.set('grace', effect.at, () => this.#tell({ type: 'grace_over' }));
         break;
       case 'read_logs':
-        this.#attempt?.fixEnds();
-        void this.#attempt?.readToEnds().then(() => this.#tell({ type: 'logs_read' }));
+        void this.#readLogs();
         break;
       case 'announce_ending':
-        this.#logger.info({ verdict: this.#lifecycle.verdict }, 'execution decided');
+        this.#logger.info(this.summary().verdict, 'execution decided');
         this.#context.onState(this);
         this.#notifyGrowth();
         break;
@@ -204,25 +227,34 @@ export class Run {
     }
   }
 
+  async #prepare(): Promise<void> {
+    try {
+      this.#files = await this.#context.state.createAttempt(this.id, this.#request.prompt, this.#request.settings);
+      this.#attempt = this.#createAttempt(this.#files);
+    } catch (error) {
+      const message = `cannot prepare the execution's files: ${(error as Error).message}`;
+      this.#tell({ type: 'launch_failed', at: monotonicMs(), message });
+      return;
+    }
+    this.#tell({ type: 'prepared', at: monotonicMs() });
+  }
+
   #spawn(): void {
     if (this.#files === null || this.#credential === null) throw new Error(`execution ${this.id} is not prepared`);
-    const session = this.#request.resume === undefined ? { start: this.#sessionId } : { resume: this.#sessionId };
-    const launchRequest = {
-      prefix: userPrefix(this.#context.runUser),
-      command: this.#context.command,
-      argv: buildArgv(this.#request, session, this.#files.settings),
-      environment: buildEnvironment({
-        inherited: { ...process.env, ...userEnvironment(this.#context.runUser) },
-        passed: this.#context.passedVariables,
-        requested: this.#request.env ?? {},
-        executionId: this.id,
-        upstream: this.#context.upstream,
-        credential: this.#credential,
-      }),
-      cwd: this.#request.cwd ?? process.cwd(),
+    const launchRequest = buildLaunchRequest(this.#context, {
+      executionId: this.id,
+      request: this.#request,
+      sessionId: this.#sessionId,
       files: this.#files,
-    };
+      credential: this.#credential,
+    });
     this.#attempt?.launch(launchRequest, this.#context.markers, this.id);
+  }
+
+  async #readLogs(): Promise<void> {
+    this.#attempt?.fixEnds();
+    const stderrFailure = (await this.#attempt?.readToEnds())?.stderrFailure ?? null;
+    this.#tell({ type: 'logs_read', stderrFailure });
   }
 
   async #kill(graceMs: number): Promise<void> {
@@ -231,7 +263,7 @@ export class Run {
   }
 
   #end(): void {
-    this.#timers.forEach((timer) => clearTimeout(timer));
+    this.#timers.clear();
     this.#attempt?.close();
     if (this.#files !== null) void this.#removeHanded(this.#files);
     const { verdict } = this.#lifecycle;
@@ -247,7 +279,8 @@ export class Run {
       },
       verdict,
     );
-    this.#logger.info({ status: this.#outcome.status, reason: this.#outcome.reason }, 'execution ended');
+    const { status, reason, survivors } = this.#outcome;
+    this.#logger.info({ status, reason, survivors }, 'execution ended');
     this.#context.onOutcome(this, this.#outcome);
   }
 
@@ -270,25 +303,34 @@ export class Run {
   }
 
   #onReading(reading: Reading, at: number): void {
-    if (reading.kind === 'nothing') return;
-    this.#report = { ...this.#report, ...withoutNulls(reading.report) };
-    if (reading.kind === 'result') this.#tell({ type: 'result', result: { at, failure: reading.failure } });
+    switch (reading.kind) {
+      case 'turn_started':
+        this.#tell({ type: 'turn_started' });
+        break;
+      case 'result':
+        this.#tell({ type: 'result', result: { at, failure: reading.failure } });
+        break;
+      case 'tasks':
+        this.#tell({ type: 'tasks', at, open: reading.open });
+        break;
+      case 'tools':
+        this.#toolSince = reading.open === 0 ? null : (this.#toolSince ?? at);
+        break;
+      case 'credential_failed':
+        this.#tell({ type: 'credential_failed', at, reason: reading.reason });
+        break;
+    }
+  }
+
+  /** Output comes too often to move a timer each time: one that is due looks whether it still is. */
+  #watchIdle(): void {
+    const limits = { idleTimeoutMs: this.#duration('idleTimeoutMs'), toolStallMs: this.#duration('toolStallMs') };
+    const at = idleDeadline({ lastOutputAt: this.#attempt?.grewAt ?? 0, toolSince: this.#toolSince }, limits);
+    if (at <= monotonicMs()) this.#tell({ type: 'idle', at });
+    else this.#timers.set('idle', at, () => this.#watchIdle());
   }
 
   #notifyGrowth(): void {
     this.#growthListeners.forEach((listener) => listener());
   }
-
-  #setTimer(name: 'deadline' | 'grace', at: number, event: LifecycleEvent): void {
-    clearTimeout(this.#timers.get(name));
-    this.#timers.set(
-      name,
-      setTimeout(() => this.#tell(event), Math.max(0, at - monotonicMs())),
-    );
-  }
-}
-
-/** What a later event of the stream does not say, an earlier one still does. */
-function withoutNulls<T extends object>(values: T): Partial<T> {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null)) as Partial<T>;
 }

@@ -17,13 +17,15 @@ import { canonicalJson } from '../core/canonical-json.js';
 import { type RunUser } from '../options/user.js';
 import { type Marker } from '../process/tree/marker.js';
 import { type StateFolder } from '../state/folder.js';
-import { Run, type RunContext } from './run.js';
+import { Run, type RunContext, type RunInit } from './run.js';
 
 /** Executions that are remembered once their outcome was acknowledged. */
 const ACKNOWLEDGED_MAX = 1_000;
 /** Outcomes nobody acknowledged; beyond it the oldest is dropped, with an error in the log. */
 const UNACKNOWLEDGED_MAX = 10_000;
 const REMEMBERED_CANCELS_MAX = 10_000;
+/** Executions that wait for a slot. */
+const QUEUED_MAX = 1_000;
 
 export interface SupervisorOptions {
   readonly agentId: string;
@@ -69,6 +71,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       onState: (run) => this.emit('state', run),
       onOutcome: (run, outcome) => {
         this.emit('outcome', run, outcome);
+        this.#startQueued();
         this.#prune();
       },
     };
@@ -95,6 +98,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   counts(): Result<'status'>['counts'] {
     return {
       live: this.#live().length,
+      queued: this.#queued().length,
       maxExecutions: this.#options.maxExecutions,
       unacknowledged: this.#unacknowledged.size,
     };
@@ -113,6 +117,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       isDraining: this.#isDraining,
       hasCredential: this.hasCredential,
       live: this.#live().length,
+      queued: this.#queued().length,
+      queuedMax: QUEUED_MAX,
       maxExecutions: this.#options.maxExecutions,
       whenBusy: request.whenBusy ?? 'refuse',
     });
@@ -125,11 +131,12 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       case 'refuse':
         throw new WireError(admission.code, REFUSALS[admission.code]);
       case 'cancelled':
-        return this.#accept(id, digest, request, (run) => run.cancelUnstarted());
+        return this.#accept({ id, digest, request, isQueued: false }, (run) => run.cancelUnstarted());
       case 'skip':
-        return this.#accept(id, digest, request, (run) => run.skip(admission.reason));
+        return this.#accept({ id, digest, request, isQueued: false }, (run) => run.skip(admission.reason));
+      case 'queue':
       case 'start':
-        return this.#accept(id, digest, request);
+        return this.#accept({ id, digest, request, isQueued: admission.verdict === 'queue' }, (run) => run.begin());
     }
   }
 
@@ -147,7 +154,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   /** A host has persisted the outcome: it is not sent again. */
   acknowledge(id: string): void {
     const run = this.run(id);
-    if (run.isLive) throw new WireError('invalid', `ack: execution ${id} has no outcome yet`);
+    if (run.outcome === null) throw new WireError('invalid', `ack: execution ${id} has no outcome yet`);
     if (!this.#unacknowledged.delete(id)) return;
     this.#acknowledged.add(id);
     this.#prune();
@@ -172,6 +179,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   /** Admits nothing from now on. Resolves when nothing runs any more. */
   async drain(): Promise<void> {
     this.#isDraining = true;
+    this.#queued().forEach((run) => run.skip('draining'));
     while (this.#live().length > 0) await new Promise((resolve) => this.once('outcome', resolve));
   }
 
@@ -179,18 +187,34 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#live().forEach((run) => run.cancel(reason));
   }
 
-  #accept(id: string, digest: string, request: DispatchRequest, end?: (run: Run) => void): Result<'dispatch'> {
-    const run = new Run({ id, digest, request, credential: this.#options.credential }, this.#context);
-    this.#runs.set(id, run);
-    this.#unacknowledged.add(id);
+  #accept(init: Omit<RunInit, 'credential'>, begin: (run: Run) => void): Result<'dispatch'> {
+    const run = new Run({ ...init, credential: this.#options.credential }, this.#context);
+    this.#runs.set(run.id, run);
+    this.#unacknowledged.add(run.id);
     this.emit('state', run);
-    if (end === undefined) void run.start();
-    else end(run);
+    begin(run);
     return { ...run.summary(), known: false };
   }
 
+  /** Hands free slots to those who wait, in the order of acceptance. */
+  #startQueued(): void {
+    const free = this.#options.maxExecutions - this.#live().length;
+    if (!this.#isDraining)
+      this.#queued()
+        .slice(0, Math.max(0, free))
+        .forEach((run) => run.takeSlot());
+  }
+
+  #queued(): Run[] {
+    return this.#open().filter((run) => run.isQueued);
+  }
+
   #live(): Run[] {
-    return [...this.#unacknowledged].map((id) => this.run(id)).filter((run) => run.isLive);
+    return this.#open().filter((run) => run.isLive);
+  }
+
+  #open(): Run[] {
+    return [...this.#unacknowledged].map((id) => this.run(id));
   }
 
   #rememberCancel(id: string): void {
@@ -221,7 +245,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   #dropOldest(ids: Set<string>, max: number, report?: (id: string) => void): void {
     for (const id of ids) {
       if (ids.size <= max) return;
-      if (this.run(id).isLive) continue;
+      if (this.run(id).outcome === null) continue;
       ids.delete(id);
       this.#runs.delete(id);
       report?.(id);
