@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config';
 // Tests import the built packages, as a user does; only a package's own unit tests import its sources.
 export default defineConfig({
   test: {
+    // Most files start real processes; more at once than cores only makes them wait for each other.
+    maxWorkers: 2,
     projects: [
       { test: { name: 'unit', include: ['packages/*/src/**/*.test.ts'], testTimeout: 20_000 } },
       {
@@ -11,8 +13,6 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          // Each file starts real processes; more at once than cores only makes them wait for each other.
-          maxWorkers: 2,
         },
       },
     ],

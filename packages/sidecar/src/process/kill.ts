@@ -25,6 +25,8 @@ export interface KillOptions {
  */
 export async function killTree(tree: ProcessTree, options: KillOptions): Promise<number | null> {
   if (options.ask !== null) {
+    // Who loses its parent by what follows is still known by it now.
+    tree.members();
     tree.ask(options.ask);
     // The grace is the first process's; what outlives that one was left behind and has none.
     await waitAtMost(options.graceMs, options.exited);

@@ -1,0 +1,58 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, describe, expect, it } from 'vitest';
+import { type ProcessInfo } from '../../core/sweep.js';
+import { readProcess } from './proc.js';
+import { probeMarkers, ProcessTree } from './tree.js';
+
+const children: ChildProcess[] = [];
+afterEach(() => children.splice(0).forEach((child) => child.kill('SIGKILL')));
+
+async function sleeper(prefix: readonly string[] = []): Promise<ProcessInfo> {
+  const [command, ...args] = [...prefix, 'sleep', '600'] as [string, ...string[]];
+  const child = spawn(command, args, { stdio: 'ignore', detached: true });
+  children.push(child);
+  await once(child, 'spawn');
+  const info = readProcess(child.pid ?? 0);
+  if (info === null) throw new Error('the process is gone');
+  return info;
+}
+
+const stateOf = (pid: number) => readProcess(pid);
+
+describe('a process that got the pid of one that was looked at before (P5)', () => {
+  const tree = () => new ProcessTree(probeMarkers('lineage'), 'run');
+
+  it('is neither stopped nor killed', async () => {
+    const newcomer = await sleeper();
+    const lookedAt = { ...newcomer, startTime: '1' };
+    tree().stop(lookedAt);
+    tree().kill(lookedAt);
+    expect(stateOf(newcomer.pid)).toEqual(newcomer);
+  });
+
+  it('is not asked to end as the leader of the group it has', async () => {
+    const newcomer = await sleeper();
+    const run = tree();
+    run.onLaunched(newcomer.pid);
+    children.splice(0).forEach((child) => child.kill('SIGKILL'));
+    const another = await sleeper();
+    run.ask('SIGKILL');
+    expect(stateOf(another.pid)).toEqual(another);
+  });
+});
+
+describe.each(probeMarkers('auto').map((marker) => marker.name))('the marker %s', (name) => {
+  it('tells the processes of two executions apart, and both from those of none', async () => {
+    const [marker] = probeMarkers(name);
+    if (marker === undefined) throw new Error('not offered');
+    const [a, b] = [marker.mark('a'), marker.mark('b')];
+    const ofA = await sleeper(a.prefix);
+    const ofB = await sleeper(b.prefix);
+    const ofNone = await sleeper();
+    const pids = (mark: typeof a) => mark.members().map((member) => member.pid);
+    await expect.poll(() => pids(a)).toEqual([ofA.pid]);
+    await expect.poll(() => pids(b)).toEqual([ofB.pid]);
+    expect([...pids(a), ...pids(b)]).not.toContain(ofNone.pid);
+  });
+});
