@@ -112,7 +112,7 @@ describe.each(CLAUDE_VERSIONS)('the real Claude Code %s', (version) => {
     ['model_unavailable', refusal.modelNotFound()],
     ['prompt_too_long', refusal.promptTooLong()],
     ['agent_error', refusal.thinkingSignature()],
-  ])('ends failed: %s when the API says so', async (reason, answer) => {
+  ])('ends failed: %s when the API says so, and nothing else (C9)', async (reason, answer) => {
     await using it = await setUp(version, answer);
     const execution = await it.dispatch({ prompt: 'Go.' });
     expect(await execution.outcome).toMatchObject({ status: 'failed', reason, survivors: 0 });

@@ -1,7 +1,9 @@
 import { type ExecutionEvent, type Outcome } from '@outrigger/sdk';
 import Table from 'cli-table3';
-import colors from 'picocolors';
+import picocolors from 'picocolors';
 
+// By default a CI counts as a terminal.
+const colors = picocolors.createColors(process.stdout.isTTY && process.env['NO_COLOR'] === undefined);
 const RUN_COLORS = [colors.cyan, colors.magenta, colors.yellow];
 const TEXT_CHARS_MAX = 64;
 

@@ -1,0 +1,63 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { execa } from 'execa';
+import { describe, expect, it } from 'vitest';
+import { startSidecar } from './support/sidecar.js';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const read = (file: string) => readFileSync(join(ROOT, file), 'utf8');
+const run = (file: string, env: Record<string, string> = {}) =>
+  execa('npx', ['tsx', '--tsconfig', 'tsconfig.run.json', file], { cwd: ROOT, env, reject: false });
+
+describe('the demo', () => {
+  it('shows three runs of the real CLI succeed and exits 0, without colours where there is no terminal', async () => {
+    const { stdout, exitCode } = await run('examples/demo/main.ts', { CI: 'true' });
+    expect(exitCode).toBe(0);
+    expect(stdout.match(/outcome\s+succeeded: completed/g)).toHaveLength(3);
+    expect(stdout).toContain('All twelve tests pass.');
+    expect(stdout).not.toContain('\u001b[');
+  });
+
+  it('asks for a credential before it turns to the real API', async () => {
+    const { stderr, exitCode } = await execa(
+      'npx',
+      ['tsx', '--tsconfig', 'tsconfig.run.json', 'examples/demo/main.ts', '--real'],
+      {
+        cwd: ROOT,
+        env: { PATH: process.env['PATH'], HOME: process.env['HOME'] },
+        extendEnv: false,
+        reject: false,
+      },
+    );
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain('--real needs CLAUDE_CODE_OAUTH_TOKEN or ANTHROPIC_API_KEY');
+  });
+});
+
+describe('the quickstart', () => {
+  it('runs against a sidecar and prints what the agent said and how it ended', async () => {
+    await using sidecar = await startSidecar();
+    const { stdout, exitCode } = await run('examples/quickstart.ts', {
+      OUTRIGGER_URL: sidecar.url,
+      OUTRIGGER_TOKEN: sidecar.token,
+    });
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain('Fix the failing test and tell me what was wrong.');
+    expect(stdout).toMatch(/^fix-\d+: succeeded \(completed\)$/m);
+  });
+
+  it('is what the README shows', () => {
+    expect(read('README.md')).toContain(read('examples/quickstart.ts'));
+  });
+});
+
+describe('the documents', () => {
+  const pages = ['README.md', 'packages/protocol/PROTOCOL.md'];
+
+  it.each(pages)('%s links to files that exist', (page) => {
+    const targets = [...read(page).matchAll(/\]\(([^)#:\s]+)(?:#[^)]*)?\)/g)].map(([, target]) => target ?? '');
+    const missing = targets.filter((target) => !existsSync(join(ROOT, dirname(page), target)));
+    expect(missing).toEqual([]);
+  });
+});
