@@ -1,11 +1,19 @@
+import { isatty } from 'node:tty';
 import { type ExecutionEvent, type Outcome } from '@outrigger/sdk';
 import Table from 'cli-table3';
 import picocolors from 'picocolors';
 
 // By default a CI counts as a terminal.
-const colors = picocolors.createColors(process.stdout.isTTY && process.env['NO_COLOR'] === undefined);
+const colors = picocolors.createColors(isatty(1) && process.env['NO_COLOR'] === undefined);
 const RUN_COLORS = [colors.cyan, colors.magenta, colors.yellow];
-const TEXT_CHARS_MAX = 64;
+/** What a pipe gets, or a terminal that does not say how wide it is. */
+const DEFAULT_COLUMNS = 120;
+/** What a line has before its detail, names of runs aside. */
+const TIMELINE_PREFIX_CHARS = 23;
+/** Below this the table leaves out what matters least. */
+const WIDE_COLUMNS = 100;
+const RESULT_CHARS_MIN = 12;
+const RESULT_CHARS_MAX = 36;
 
 /** Prints what happens to several runs as one list, a line an event. Colours only where the output is a terminal. */
 export class Timeline {
@@ -20,7 +28,8 @@ export class Timeline {
     const seconds = ((performance.now() - this.#startedAt) / 1000).toFixed(2).padStart(6);
     const paint = RUN_COLORS[this.#names.indexOf(name) % RUN_COLORS.length] ?? String;
     const width = Math.max(...this.#names.map((other) => other.length));
-    console.log(`${colors.dim(`${seconds}s`)}  ${paint(name.padEnd(width))}  ${what.padEnd(9)}  ${colors.dim(detail)}`);
+    const text = shorten(detail, columns() - width - TIMELINE_PREFIX_CHARS);
+    console.log(`${colors.dim(`${seconds}s`)}  ${paint(name.padEnd(width))}  ${what.padEnd(9)}  ${colors.dim(text)}`);
   }
 
   /** One event of a run, if it says something to a person. */
@@ -45,26 +54,34 @@ export class Timeline {
   }
 }
 
-/** The outcomes of all runs, a row each. */
+/** The outcomes of all runs, a row each, as wide as the terminal allows. */
 export function outcomeTable(outcomes: readonly (readonly [string, Outcome])[]): string {
+  const isWide = columns() >= WIDE_COLUMNS;
+  const narrow = outcomes.map(([name, outcome]) => [
+    name,
+    (outcome.status === 'succeeded' ? colors.green : colors.red)(outcome.status),
+    outcome.reason,
+    outcome.startedAt === undefined ? '-' : `${((outcome.endedAt - outcome.startedAt) / 1000).toFixed(1)} s`,
+    outcome.turns ?? '-',
+  ]);
+  const wide = outcomes.map(([, outcome]) => [
+    outcome.costUsd === undefined ? '-' : `$${outcome.costUsd.toFixed(4)}`,
+    outcome.exit.code ?? outcome.exit.signal ?? '-',
+  ]);
+  const resultChars = isWide ? RESULT_CHARS_MAX : RESULT_CHARS_MIN;
   const table = new Table({
-    head: ['run', 'status', 'reason', 'took', 'turns', 'cost', 'exit', 'result'],
+    head: ['run', 'status', 'reason', 'took', 'turns', ...(isWide ? ['cost', 'exit'] : []), 'result'],
     style: { head: [], border: [], compact: true },
   });
-  for (const [name, outcome] of outcomes) {
-    const paint = outcome.status === 'succeeded' ? colors.green : colors.red;
-    table.push([
-      name,
-      paint(outcome.status),
-      outcome.reason,
-      outcome.startedAt === undefined ? '-' : `${((outcome.endedAt - outcome.startedAt) / 1000).toFixed(1)} s`,
-      outcome.turns ?? '-',
-      outcome.costUsd === undefined ? '-' : `$${outcome.costUsd.toFixed(4)}`,
-      outcome.exit.code ?? outcome.exit.signal ?? '-',
-      shorten(outcome.result ?? outcome.message, 36),
-    ]);
-  }
+  outcomes.forEach(([, outcome], i) => {
+    const result = shorten(outcome.result ?? outcome.message, resultChars);
+    table.push([...(narrow[i] ?? []), ...(isWide ? (wide[i] ?? []) : []), result]);
+  });
   return table.toString();
+}
+
+function columns(): number {
+  return isatty(1) ? process.stdout.columns : DEFAULT_COLUMNS;
 }
 
 interface ContentBlock {
@@ -98,7 +115,8 @@ function describeBlock(block: ContentBlock): [string, string][] {
   }
 }
 
-function shorten(text: string, charsMax = TEXT_CHARS_MAX): string {
+/** One line of at most so many characters. */
+function shorten(text: string, charsMax = DEFAULT_COLUMNS): string {
   const line = text.replaceAll(/\s+/g, ' ').trim();
-  return line.length <= charsMax ? line : `${line.slice(0, charsMax - 1)}…`;
+  return line.length <= charsMax ? line : `${line.slice(0, Math.max(0, charsMax - 1))}…`;
 }
