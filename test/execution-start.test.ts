@@ -81,7 +81,8 @@ describe('what a run gets', () => {
         NO_PROXY: 'intra,127.0.0.1,localhost',
         OUTRIGGER_EXECUTION_ID: 'env',
         ANTHROPIC_BASE_URL: 'http://127.0.0.1:9',
-        CLAUDE_CODE_OAUTH_TOKEN: 'a-credential-for-tests',
+        // The run has it; whoever reads the run's output has not.
+        CLAUDE_CODE_OAUTH_TOKEN: '[redacted]',
       },
     });
     const strays = ['STRAY', 'OUTRIGGER_TOKEN', 'OUTRIGGER_LOG_LEVEL', 'ANTHROPIC_API_KEY', 'NODE_OPTIONS'];

@@ -63,7 +63,7 @@ describe('a subscription', () => {
     }
   });
 
-  it('opens with hello, and an execution nobody knows is named instead', async () => {
+  it('opens with hello, and one that cannot be opened is named instead, with its error, and costs no other', async () => {
     await using sidecar = await startSidecar();
     await using first = await RawClient.connect(sidecar);
     await first.dispatch('known', filled);
@@ -73,9 +73,17 @@ describe('a subscription', () => {
       cursors: [
         { subscription: 'a', executionId: 'known', ...at },
         { subscription: 'b', executionId: 'forgotten', ...at },
+        { subscription: 'c', executionId: 'known', ...at, from: { ...CURSOR_START, stdout: 1e9 } },
+        { subscription: 'd', executionId: 'known', ...at, from: { ...CURSOR_START, attempt: 2 } },
       ],
     });
-    expect(await second.waitFor('welcome')).toMatchObject({ unknown: ['forgotten'] });
+    const { refused } = await second.waitFor('welcome');
+    expect(refused).toMatchObject([
+      { subscription: 'b', code: 'unknown_execution' },
+      { subscription: 'c', code: 'invalid' },
+      { subscription: 'd', code: 'invalid' },
+    ]);
+    expect(refused[1]?.message).toContain('behind the end of the output');
     const { end } = await second.waitFor('outcome');
     await second.waitFor('output', (frame) => frame.subscription === 'a' && frame.end === end.stdout);
     expect(await second.refused('unsubscribe', { subscription: 'b' })).toMatchObject({ code: 'unknown_subscription' });

@@ -8,7 +8,7 @@ import { startSidecar, type TestSidecar } from './support/sidecar.js';
 const VARYING = [
   ...['agentId', 'journalId', 'bootId', 'claudeVersion', 'killMethods', 'limits', 'counts', 'survivors'],
   ...['at', 'acceptedAt', 'startedAt', 'endedAt', 'closedAt', 'sessionId', 'costUsd', 'result', 'creditBytes'],
-  ...['start', 'end', 'lines'],
+  ...['start', 'end', 'lines', 'ends'],
 ];
 
 /** Whether a frame says all that the page's frame says, what varies aside. */

@@ -7,7 +7,7 @@ import { SCENARIOS } from './scenarios.js';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const ID = /\b[A-Z]\d{1,2}\b/g;
 /** The line on which a test or a group of tests gets its title. */
-const TITLE = /\b(?:it|test|describe)\b.*\(\s*['"`]|^\s*['"`]|\btitle: /;
+const TITLE = /\b(?:it|test|describe)\b.*\(\s*['"`]|^\s*(?:\]\)\()?['"`]|\btitle: /;
 
 function testFiles(folder: string): string[] {
   return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })

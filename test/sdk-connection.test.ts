@@ -1,8 +1,11 @@
 import { execFile } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { createFleet } from '@outrigger/sdk';
 import { describe, expect, it } from 'vitest';
 import { collect, connectFleet, nextEvent, script } from './support/fleet.js';
+import { temporaryFolder } from './support/runs.js';
 import { startSidecar } from './support/sidecar.js';
 import { TcpProxy } from './support/tcp-proxy.js';
 
@@ -19,6 +22,22 @@ describe('connecting', () => {
     });
     await fleet.connect({ url, token: () => Promise.resolve(token) });
     await expect(fleet.connect({ url, token })).rejects.toMatchObject({ code: 'already_connected' });
+  });
+
+  it('is encrypted with a certificate the caller trusts, and refused with any other', async () => {
+    const folder = temporaryFolder();
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+    const request = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
+    const names = ['-subj', '/CN=agent', '-addext', 'subjectAltName=IP:127.0.0.1'];
+    await promisify(execFile)('openssl', [...request, ...names, '-keyout', key, '-out', cert]);
+    await using sidecar = await startSidecar({ args: [`--tls-cert=${cert}`, `--tls-key=${key}`] });
+    const { url, token } = sidecar;
+    expect(url).toMatch(/^wss:/);
+    await using fleet = createFleet();
+    await expect(fleet.connect({ url, token })).rejects.toMatchObject({ code: 'agent_unreachable' });
+    const agent = await fleet.connect({ url, token, ca: readFileSync(cert) });
+    const execution = await agent.dispatch({ prompt: script({ do: 'assistant', text: 'hi' }, { do: 'result' }) });
+    expect(await collect(execution.text())).toEqual(['hi']);
   });
 
   it('to the wrong agent takes in nothing (R18)', async () => {
@@ -93,6 +112,35 @@ describe('a connection that breaks', () => {
     proxy.refuse(false);
     expect(await back).toEqual({ agentId: host.agent.id });
     expect(await collect((await dispatched).text())).toEqual(['hi']);
+  });
+
+  it('costs a reader whose cursor is refused that reader alone', async () => {
+    await using sidecar = await startSidecar();
+    await using proxy = await TcpProxy.to(sidecar.url);
+    await using host = await connectFleet(sidecar, { url: proxy.url });
+    const go = join(temporaryFolder(), 'go');
+    const execution = await host.agent.dispatch({
+      prompt: script({ do: 'assistant', text: 'hi' }, { do: 'waitForFile', path: go }, { do: 'result' }),
+    });
+    const early = execution.events({ creditBytes: 1 });
+    let event = await early.next();
+    while (event.value?.type !== 'message') event = await early.next();
+
+    const lost = nextEvent(host.fleet, 'agentUnreachable');
+    const back = nextEvent(host.fleet, 'agentBack');
+    proxy.refuse(true);
+    proxy.cut();
+    await lost;
+    const behind = collect(execution.events({ from: { attempt: 1, stdout: 1e9, stderr: 0 } }));
+    const refused = expect(behind).rejects.toMatchObject({ name: 'WireError', code: 'invalid' });
+    const late = collect(execution.text());
+    proxy.refuse(false);
+    await back;
+    await refused;
+    writeFileSync(go, '');
+    expect(await late).toEqual(['hi']);
+    expect((await collect(early)).at(-1)?.type).toBe('outcome');
+    expect(proxy.connections).toBe(2);
   });
 
   it('without a FIN is noticed by its silence (R6)', async () => {

@@ -86,7 +86,7 @@ describe('a handshake', () => {
     await using sidecar = await startSidecar();
     await using client = await RawClient.connect(sidecar, { versions: [7, 1] });
     const welcome = await client.waitFor('welcome');
-    expect(welcome).toMatchObject({ version: 1, agentId: sidecar.agentId, generation: 1, unknown: [] });
+    expect(welcome).toMatchObject({ version: 1, agentId: sidecar.agentId, generation: 1, refused: [] });
   });
 });
 

@@ -89,29 +89,6 @@ describe('bad input', () => {
       ['a hello with a field too many', { ...HELLO, admin: true }],
       ['a hello without a client', { type: 'hello', versions: [1] }],
       ['a hello with a cursor that is none', { ...HELLO, cursors: [{ subscription: 's', executionId: 'x' }] }],
-      [
-        'a hello with a cursor behind the end of the output',
-        {
-          ...HELLO,
-          cursors: [
-            {
-              subscription: 's',
-              executionId: 'bystander',
-              from: { attempt: 1, stdout: 1e12, stderr: 0 },
-              creditBytes: 1,
-            },
-          ],
-        },
-      ],
-      [
-        'a hello with a cursor in an attempt that does not exist',
-        {
-          ...HELLO,
-          cursors: [
-            { subscription: 's', executionId: 'bystander', from: { attempt: 2, stdout: 0, stderr: 0 }, creditBytes: 1 },
-          ],
-        },
-      ],
     ])('on %s (B2)', async (_what, message) => {
       await using client = await RawClient.open(sidecar);
       client.send(message);

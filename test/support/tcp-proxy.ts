@@ -62,12 +62,14 @@ export class TcpProxy implements AsyncDisposable {
       client.resetAndDestroy();
       return;
     }
-    let budget = this.#options.budgetOf?.(this.connections++) ?? Number.POSITIVE_INFINITY;
+    const index = this.connections++;
+    let budget = this.#options.budgetOf?.(index) ?? Number.POSITIVE_INFINITY;
     const upstream = connect(Number(this.#target.port), this.#target.hostname);
     const pair: [Socket, Socket] = [client, upstream];
     this.#pairs.add(pair);
     client.on('data', (chunk) => upstream.write(chunk));
     upstream.on('data', (chunk: Buffer) => {
+      if (budget <= 0) return;
       client.write(chunk.subarray(0, Math.max(0, budget)));
       budget -= chunk.length;
       // A FIN behind the last byte, as a reset would take back what is still on its way.

@@ -24,8 +24,9 @@ export class Agent implements AsyncDisposable {
   }
 
   /**
-   * Starts an execution. Idempotent by `executionId`: the same call again, even by another host, gives a handle on the
-   * same execution. Lasts as long as it takes to reach the agent, at most `requestTimeoutMs`.
+   * Starts an execution, under a random UUID unless `executionId` says otherwise. Idempotent by that id: the same call
+   * again, even by another host, gives a handle on the same execution. Lasts as long as it takes to reach the agent, at
+   * most `requestTimeoutMs`.
    *
    * @throws `invalid`, `frame_too_large` before anything is sent; a `WireError` with the agent's refusal, e.g.
    * `at_capacity`; `agent_unreachable` when no answer came in time: the agent may run it all the same, so dispatch it

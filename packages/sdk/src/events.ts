@@ -57,8 +57,8 @@ export interface OutcomeEvent {
 /**
  * What an execution's iterator yields.
  *
- * A `cursor` is where to go on reading after the event, with `events({ from })`. It never leads past anything unread.
- * Where the agent's frame does not tell the end of a line, it leads to the last place known, a few lines earlier.
+ * A `cursor` is where to go on reading after the event, with `events({ from })`: it gives all the lines that had not come
+ * by then, and no other.
  */
 export type ExecutionEvent = StateEvent | MessageEvent | StderrEvent | GapEvent | OutcomeEvent;
 

@@ -7,7 +7,7 @@ import { type FleetEvents } from './events.js';
 import { Execution } from './execution.js';
 import { Ledger } from './ledger.js';
 import { AgentLink } from './link/link.js';
-import { type LinkTiming, TIMING_DEFAULTS } from './link/timing.js';
+import { type LinkTiming, readTiming } from './link/timing.js';
 import { type Token } from './link/token.js';
 import { type Logger, silentLogger } from './logger.js';
 import { OutcomeDelivery } from './outcome-delivery.js';
@@ -36,6 +36,8 @@ export interface ConnectOptions {
   url: string;
   /** The agent's control token; a function is asked for each connection. */
   token: Token;
+  /** Certificates to trust instead of the system's, as PEM: for `wss:` with one of your own. */
+  ca?: string | Buffer;
   /** Allows `ws:` off loopback, which sends the token in the clear. @default false */
   insecure?: boolean;
 }
@@ -59,7 +61,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
     this.#options = options;
     this.#store = store;
     this.#logger = logger;
-    this.#timing = timingOf(options);
+    this.#timing = readTiming(options);
     const onFailed = (failure: FleetEvents['outcomeHandlerFailed'][0]) =>
       this.#emitLater('outcomeHandlerFailed', failure);
     this.#delivery = new OutcomeDelivery({ store, onOutcome, onFailed, logger });
@@ -72,7 +74,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
    * @throws `invalid`, `insecure_url`, `unauthorized`, `agent_mismatch`, `unsupported_version`, `already_connected`,
    * `agent_unreachable`, `fleet_closed`
    */
-  async connect({ id, url, token, insecure = false }: ConnectOptions): Promise<Agent> {
+  async connect({ id, url, token, ca, insecure = false }: ConnectOptions): Promise<Agent> {
     this.#refuseClosed();
     const fault = findAddressFault(url, { insecure }) ?? findIdFault(id);
     if (fault !== null) throw fault;
@@ -80,6 +82,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
     const link: AgentLink = new AgentLink({
       url,
       token,
+      ca,
       agentId: id,
       clientName: this.#options.clientName ?? 'outrigger-sdk',
       timing: this.#timing,
@@ -174,16 +177,6 @@ async function askFor(ledger: Ledger, executionId: string): Promise<Tracker | nu
 function findIdFault(id: string | undefined): OutriggerError | null {
   if (id === undefined || idSchema.safeParse(id).success) return null;
   return sdkError('invalid', 'id: letters, digits, ".", "_" and "-", starting with a letter or digit');
-}
-
-function timingOf(options: Partial<LinkTiming>): LinkTiming {
-  const timing: Record<keyof LinkTiming, number> = { ...TIMING_DEFAULTS };
-  for (const name of Object.keys(TIMING_DEFAULTS) as (keyof LinkTiming)[]) {
-    const value = options[name] ?? TIMING_DEFAULTS[name];
-    if (!(Number.isSafeInteger(value) && value > 0)) throw sdkError('invalid', `${name}: expected a positive integer`);
-    timing[name] = value;
-  }
-  return timing;
 }
 
 /** Makes a fleet. Nothing happens before `connect`. @throws `invalid` for a duration that is no positive integer */

@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { LIMITS, PROTOCOL_VERSIONS, type SidecarFrame } from '@outrigger/protocol';
+import { LIMITS, PROTOCOL_VERSIONS } from '@outrigger/protocol';
 import { type Logger } from 'pino';
 import { claudeVersion } from './claude/version.js';
 import { fileTokens, fixedToken, type TokenSource } from './link/authenticate.js';
 import { listen } from './link/server.js';
+import { type WelcomeFactory } from './link/session.js';
 import { OptionError } from './options/option-error.js';
 import { type SidecarOptions } from './options/options.js';
+import { currentRedactor } from './redaction.js';
 import { StateFolder } from './state/folder.js';
 import { Supervisor } from './supervision/supervisor.js';
 import { type Marker } from './process/tree/marker.js';
@@ -36,6 +38,8 @@ export async function startSidecar(options: SidecarOptions, logger: Logger): Pro
   const state = openState(options);
   const tokens = openTokens(options, state, logger);
   const markers = openMarkers(options, state);
+  const standing = options.credential === null ? [] : [options.credential.secret];
+  const redactor = currentRedactor(() => [...standing, ...tokens.current()]);
   const supervisor = new Supervisor({
     agentId: options.agentId,
     maxExecutions: options.maxExecutions,
@@ -46,12 +50,13 @@ export async function startSidecar(options: SidecarOptions, logger: Logger): Pro
     state,
     markers,
     runUser: options.runAs,
+    redactor,
     logger,
   });
 
   const bootId = randomUUID();
   let cliVersion: string | null = null;
-  const welcome = (unknown: string[]): SidecarFrame<'welcome'> => ({
+  const welcome: WelcomeFactory = (refused) => ({
     type: 'welcome',
     version: PROTOCOL_VERSIONS[0] ?? 1,
     agentId: options.agentId,
@@ -65,7 +70,7 @@ export async function startSidecar(options: SidecarOptions, logger: Logger): Pro
     limits: { ...LIMITS },
     generation: options.credential === null ? null : 1,
     counts: supervisor.counts(),
-    unknown,
+    refused,
   });
 
   const link = await listen({
@@ -75,6 +80,7 @@ export async function startSidecar(options: SidecarOptions, logger: Logger): Pro
     tls: options.tls,
     supervisor,
     welcome,
+    redactor,
     logger,
   }).catch((error: unknown) => {
     state.unlock();

@@ -147,13 +147,24 @@ const verdict = fc
   .tuple(statusAndReason, object({ at: epochMs, message: text }))
   .map(([first, rest]) => ({ ...first, ...rest }));
 
+const errorCode = fc.constantFrom('invalid', 'unknown_execution', 'internal');
 const counts = object({ live: count, queued: count, maxExecutions: count, unacknowledged: count });
 const summary = object(
   { executionId: id, state, attempt: count, acceptedAt: epochMs },
   { startedAt: epochMs, labels, verdict, end: cursor, outcome },
 );
-const batch = { subscription: id, executionId: id, attempt, start: count, end: count };
-const lines = { lines: fc.array(text, { maxLength: 5 }) };
+const position = { subscription: id, executionId: id, attempt };
+/** Lines with the offset behind each. */
+const lines = fc
+  .tuple(
+    fc.nat(),
+    fc.array(fc.tuple(text, fc.integer({ min: 1, max: 1000 })), { minLength: 1, maxLength: 5 }),
+    object(position, { continues: yes }),
+  )
+  .map(([start, entries, rest]) => {
+    const ends = entries.map((_entry, n) => entries.slice(0, n + 1).reduce((end, [, bytes]) => end + bytes, start));
+    return { ...rest, start, end: ends.at(-1), lines: entries.map(([line]) => line), ends };
+  });
 
 const sidecarFields: Record<SidecarFrameType, fc.Arbitrary<Record<string, unknown>>> = {
   welcome: object({
@@ -169,7 +180,7 @@ const sidecarFields: Record<SidecarFrameType, fc.Arbitrary<Record<string, unknow
     limits: fc.constant({ ...LIMITS }),
     generation: fc.option(count),
     counts,
-    unknown: fc.array(id),
+    refused: fc.array(object({ subscription: id, code: errorCode, message: text }), { maxLength: 3 }),
   }),
   snapshot: object({ executions: fc.array(summary, { maxLength: 3 }), more: fc.boolean() }),
   reply: fc.oneof(
@@ -177,14 +188,16 @@ const sidecarFields: Record<SidecarFrameType, fc.Arbitrary<Record<string, unknow
     object({
       id,
       ok: fc.constant(false),
-      error: object({ code: fc.constantFrom('invalid', 'internal'), message: text }, { data }),
+      error: object({ code: errorCode, message: text }, { data }),
     }),
   ),
   state: object({ executionId: id, state, at: epochMs, attempt: count }, { verdict, end: cursor }),
-  output: object({ ...batch, ...lines }, { continues: yes }),
-  stderr: object({ ...batch, ...lines }, { continues: yes }),
+  output: lines,
+  stderr: lines,
   gap: object({
-    ...batch,
+    ...position,
+    start: count,
+    end: count,
     log: fc.constantFrom('stdout', 'stderr'),
     reason: fc.constantFrom('line_too_long', 'retention'),
   }),

@@ -119,6 +119,30 @@ describe('a dispatch', () => {
   });
 });
 
+describe('a batch of lines', () => {
+  const batch = {
+    subscription: 's1',
+    executionId: 'e1',
+    attempt: 1,
+    start: 5,
+    end: 9,
+    lines: ['a', 'b'],
+    ends: [7, 9],
+  };
+  const isFrame = (type: 'output' | 'stderr', fields: object) =>
+    SIDECAR_FRAME_SCHEMAS[type].safeParse({ type, ...batch, ...fields }).success;
+
+  it.each(['output', 'stderr'] as const)('of %s has an end for each line, in order, up to its own', (type) => {
+    expect(isFrame(type, {})).toBe(true);
+    expect(isFrame(type, { ends: [6, 9] })).toBe(true);
+    expect(isFrame(type, { continues: true })).toBe(true);
+    for (const ends of [undefined, [], [9], [7, 8, 9], [7, 8], [5, 9], [9, 9], [10, 9]]) {
+      expect(isFrame(type, { ends })).toBe(false);
+    }
+    expect(isFrame(type, { lines: [], ends: [] })).toBe(false);
+  });
+});
+
 function numbered(length: number): Record<string, string> {
   return Object.fromEntries(Array.from({ length }, (_, i) => [`A${i}`, 'x']));
 }

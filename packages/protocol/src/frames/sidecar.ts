@@ -7,6 +7,8 @@ import { labelsSchema } from './dispatch.js';
 
 /** What a sidecar sends. Objects are open: a client ignores fields it does not know, so that a sidecar can add some. */
 
+const wireErrorCodeSchema = z.enum(Object.keys(WIRE_ERRORS) as [WireErrorCode, ...WireErrorCode[]]);
+
 /** What an agent is doing, counted from its live executions. */
 export const agentCountsSchema = z.object({
   live: countSchema,
@@ -34,8 +36,8 @@ export const welcomeSchema = z.object({
   /** Of the credential in force; null: there is none. */
   generation: countSchema.nullable(),
   counts: agentCountsSchema,
-  /** Executions named in `hello.cursors` that this sidecar does not know. */
-  unknown: z.array(idSchema),
+  /** Subscriptions named in `hello.cursors` that could not be opened, and why. */
+  refused: z.array(z.object({ subscription: idSchema, code: wireErrorCodeSchema, message: z.string() })),
 });
 export type Welcome = z.infer<typeof welcomeSchema>;
 
@@ -84,13 +86,26 @@ const batchFields = {
  * A batch of lines, without their line ends. With `continues` the last entry is the beginning, or a further part, of a
  * line that goes on in the next frame of this log.
  */
-export const outputSchema = z.object({
-  type: z.literal('output'),
-  ...batchFields,
-  lines: z.array(z.string()),
-  continues: z.literal(true).optional(),
-});
-export const stderrSchema = outputSchema.extend({ type: z.literal('stderr') });
+const linesSchema = <T extends 'output' | 'stderr'>(type: T) =>
+  z
+    .object({
+      type: z.literal(type),
+      ...batchFields,
+      lines: z.array(z.string()),
+      /** The offset behind each entry of `lines`. Text cannot tell it: it was redacted, and invalid bytes replaced. */
+      ends: z.array(countSchema),
+      continues: z.literal(true).optional(),
+    })
+    .refine(({ lines, ends }) => ends.length === lines.length, {
+      path: ['ends'],
+      message: 'must have one entry for each of lines',
+    })
+    .refine(({ start, end, ends }) => ends.at(-1) === end && ends.every((at, n) => at > (ends[n - 1] ?? start)), {
+      path: ['ends'],
+      message: 'must ascend from behind start up to end',
+    });
+export const outputSchema = linesSchema('output');
+export const stderrSchema = linesSchema('stderr');
 
 /** Bytes [start, end) of a log that are not delivered. */
 export const gapSchema = z.object({
@@ -102,8 +117,6 @@ export const gapSchema = z.object({
 
 /** The outcome. Needs no credit, so it can overtake output; no output reaches beyond `end`. */
 export const outcomeFrameSchema = z.object({ type: z.literal('outcome'), outcome: outcomeSchema, end: cursorSchema });
-
-const wireErrorCodeSchema = z.enum(Object.keys(WIRE_ERRORS) as [WireErrorCode, ...WireErrorCode[]]);
 
 /** Sent right before a close whose fault is the client's, to say what was wrong. */
 export const errorFrameSchema = z.object({ type: z.literal('error'), code: z.string(), message: z.string() });

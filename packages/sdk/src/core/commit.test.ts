@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { advanceMessage, advanceTurn, answerOf, type JudgedLine, NEW_TURN, NOTHING_HELD } from './commit.js';
 import { EMPTY_QUARANTINE, quarantine } from './quarantine.js';
-import { isErrorMessage, parseStreamLine, type StreamMessage } from './stream-message.js';
+import { isErrorMessage, type StreamMessage } from './stream-message.js';
 
 const say = (text: string, rest: object = {}) => ({
   type: 'assistant',
@@ -78,6 +78,44 @@ describe('committed text', () => {
     expect(byMessage(messages)).toEqual(['one', 'two']);
   });
 
+  it('T1: tells an answer from error text that is flagged only when it is repeated, white space aside', () => {
+    const repeated = synthetic(` ${ERROR_TEXT}\n`);
+    expect(byMessage([say(`${ERROR_TEXT}\n`), repeated, result()])).toEqual([]);
+    expect(byMessage([say('an answer'), repeated, result()])).toEqual(['an answer']);
+    expect(byMessage([say('twice'), say('twice'), result()])).toEqual(['twice', 'twice']);
+  });
+
+  it('shows an answer by itself as soon as the conversation goes on, and once', () => {
+    const step = advanceMessage({ text: 'held' }, { message: toolResult, isQuarantined: false });
+    expect(step).toEqual({ held: { text: '' }, commit: 'held' });
+    expect(advanceMessage({ text: 'held' }, { message: retry, isQuarantined: false })).toEqual({
+      held: { text: 'held' },
+      commit: '',
+    });
+    expect(advanceMessage({ text: 'held' }, { message: undefined, isQuarantined: false })).toEqual({
+      held: { text: 'held' },
+      commit: '',
+    });
+    expect(advanceMessage({ text: 'held' }, { message: result(), isQuarantined: false })).toEqual({
+      held: { text: '' },
+      commit: 'held',
+    });
+  });
+
+  it('counts the lines of a turn, those that are no message too, and commits none of a turn without an answer', () => {
+    const noise = { message: undefined, isQuarantined: false };
+    const first = advanceTurn(NEW_TURN, noise);
+    expect(first).toEqual({ turn: { lines: 1, hasAnswer: false }, isOver: false, commit: 0 });
+    const end = { message: result(), isQuarantined: false };
+    expect(advanceTurn(first.turn, end)).toEqual({ turn: NEW_TURN, isOver: true, commit: 0 });
+    const answered = advanceTurn(first.turn, { message: say('hi'), isQuarantined: false });
+    expect(answered.turn).toEqual({ lines: 2, hasAnswer: true });
+    expect(advanceTurn(answered.turn, noise).turn).toEqual({ lines: 3, hasAnswer: true });
+    expect(advanceTurn(answered.turn, end)).toEqual({ turn: NEW_TURN, isOver: true, commit: 3 });
+    expect(NEW_TURN).toEqual({ lines: 0, hasAnswer: false });
+    expect(answerOf(noise)).toBe('');
+  });
+
   it('leaves out what subagents say', () => {
     const messages = [say('sub', { parent_tool_use_id: 'tool-1' }), say('main'), result({ result: 'main' })];
     expect(byTurn(messages)).toEqual(['main']);
@@ -126,13 +164,6 @@ describe('committed text', () => {
 });
 
 describe('a line of the stream', () => {
-  it('is a message only if it is a JSON object', () => {
-    expect(parseStreamLine('{"type":"system"}')).toEqual({ type: 'system' });
-    for (const line of ['', 'Warning: no stdin', '[1]', '"x"', '{"type":', 'null', '5']) {
-      expect(parseStreamLine(line)).toBeUndefined();
-    }
-  });
-
   it('is never thrown over, whatever JSON it holds', () => {
     fc.assert(
       fc.property(fc.object(), (message) => {

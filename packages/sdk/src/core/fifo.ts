@@ -1,25 +1,31 @@
-/** A queue whose `shift` does not move what stays: `Array.shift` is linear once an array is long. */
+interface Node<T> {
+  readonly item: T;
+  next: Node<T> | undefined;
+}
+
+/** A queue whose `shift` takes as long however much stays: `Array.shift` is linear once an array is long. */
 export class Fifo<T> {
-  #items: T[] = [];
-  #head = 0;
+  #first: Node<T> | undefined;
+  #last: Node<T> | undefined;
 
   push(item: T): void {
-    this.#items.push(item);
+    const node: Node<T> = { item, next: undefined };
+    if (this.#last === undefined) this.#first = node;
+    else this.#last.next = node;
+    this.#last = node;
   }
 
   peek(): T | undefined {
-    return this.#items[this.#head];
+    return this.#first?.item;
   }
 
   shift(): void {
-    this.#head += 1;
-    if (this.#head * 2 < this.#items.length) return;
-    this.#items = this.#items.slice(this.#head);
-    this.#head = 0;
+    this.#first = this.#first?.next;
+    if (this.#first === undefined) this.#last = undefined;
   }
 
   clear(): void {
-    this.#items = [];
-    this.#head = 0;
+    this.#first = undefined;
+    this.#last = undefined;
   }
 }

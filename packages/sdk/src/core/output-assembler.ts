@@ -7,7 +7,6 @@ import {
   type LogState,
   type OutputFrame,
   readFrom,
-  resume,
 } from './log-assembler.js';
 
 /** Both logs of one attempt, as far as they have arrived. */
@@ -31,26 +30,17 @@ export type OutputStep =
   | { ok: true; state: OutputState; item: OutputItem | null }
   | { ok: false; /** What the sidecar did wrong. */ violation: string };
 
-/** Output that is read from a cursor on. @param skipStdout lines of stdout to pass over from there */
-export function readOutputFrom(cursor: Cursor, skipStdout = 0): OutputState {
-  return {
-    attempt: cursor.attempt,
-    stdout: readFrom({ offset: cursor.stdout, skip: skipStdout }),
-    stderr: readFrom({ offset: cursor.stderr, skip: 0 }),
-  };
+/** Output that is read from a cursor on. */
+export function readOutputFrom({ attempt, stdout, stderr }: Cursor): OutputState {
+  return { attempt, stdout: readFrom(stdout), stderr: readFrom(stderr) };
 }
 
-/** Where to go on after the connection was lost. */
-export function resumeOutput(state: OutputState): OutputState {
-  return { ...state, stdout: resume(state.stdout), stderr: resume(state.stderr) };
-}
-
-/** Where to go on reading without missing anything. */
+/** Where another reader, who has no unfinished line, goes on without missing anything. */
 export function cursorOf({ attempt, stdout, stderr }: OutputState): Cursor {
-  return { attempt, stdout: stdout.mark, stderr: stderr.mark };
+  return { attempt, stdout: stdout.lineStart, stderr: stderr.lineStart };
 }
 
-/** What has arrived, unfinished lines included. */
+/** What has arrived, unfinished lines included: where this reader goes on after its connection was lost. */
 export function positionOf({ attempt, stdout, stderr }: OutputState): Cursor {
   return { attempt, stdout: stdout.position, stderr: stderr.position };
 }

@@ -8,27 +8,42 @@ import { isLater, stepOf } from './state-history.js';
 describe('an address', () => {
   const codeOf = (url: string, insecure = false) => findAddressFault(url, { insecure })?.code ?? null;
 
-  it.each(['wss://agent-7:7411', 'ws://127.0.0.1:7411', 'ws://127.9.9.9', 'ws://[::1]:7411', 'ws://localhost:1/path'])(
-    'may be %s',
-    (url) => expect(codeOf(url)).toBeNull(),
-  );
+  it.each([
+    'wss://agent-7:7411',
+    'ws://127.0.0.1:7411',
+    'ws://127.10.20.30',
+    'ws://[::1]:7411',
+    'ws://localhost:1/path',
+  ])('may be %s', (url) => expect(codeOf(url)).toBeNull());
 
-  it.each(['ws://agent-7:7411', 'ws://10.0.0.1', 'ws://127.0.0.1.example.com', 'ws://localhost.example.com'])(
-    'may be %s only if that is called insecure',
-    (url) => {
-      expect(codeOf(url)).toBe('insecure_url');
-      expect(codeOf(url, true)).toBeNull();
-    },
-  );
+  it.each([
+    'ws://agent-7:7411',
+    'ws://10.0.0.1',
+    'ws://127.0.0.1.example.com',
+    'ws://localhost.example.com',
+    'ws://notlocalhost',
+  ])('may be %s only if that is called insecure', (url) => {
+    expect(codeOf(url)).toBe('insecure_url');
+    expect(codeOf(url, true)).toBeNull();
+  });
 
   it.each([
     'wss://user:s3cret@host',
     'wss://:s3cret@host',
+    'wss://s3cret@host',
     'wss://host/?token=s3cret',
     'wss://host/?access_token=s3cret',
   ])('may not carry a secret, as %s does, and the error does not repeat it', (url) => {
     expect(codeOf(url, true)).toBe('insecure_url');
     expect(findAddressFault(url, { insecure: true })?.message).not.toContain('s3cret');
+  });
+
+  it('is named in the error, by its host alone, with what is wrong', () => {
+    const messageOf = (url: string) => findAddressFault(url, { insecure: false })?.message;
+    expect(messageOf('agent')).toContain('not a URL');
+    expect(messageOf('http://host:1/x')).toContain('"http:" of host:1');
+    expect(messageOf('wss://s3cret@host:1/x')).toContain('URL of host:1 carries a secret');
+    expect(messageOf('ws://agent-7:1/x')).toContain('ws://agent-7:1 would send the token in the clear');
   });
 
   it.each(['', 'agent-7:7411', 'http://host', 'not a url'])('is no "%s"', (url) => expect(codeOf(url)).toBe('invalid'));
@@ -68,6 +83,18 @@ describe('a queue', () => {
       }),
     );
   });
+
+  it('is empty once it was cleared, and can be used again', () => {
+    const queue = new Fifo<number>();
+    for (const item of [1, 2]) queue.push(item);
+    queue.clear();
+    expect(queue.peek()).toBeUndefined();
+    queue.shift();
+    queue.push(3);
+    expect(queue.peek()).toBe(3);
+    queue.shift();
+    expect(queue.peek()).toBeUndefined();
+  });
 });
 
 describe('the states of an execution', () => {
@@ -80,6 +107,8 @@ describe('the states of an execution', () => {
     expect(isLater(step('starting', 2), step('running', 1))).toBe(true);
     expect(isLater(step('starting', 2), step('ending', 1))).toBe(false);
     expect(isLater(step('ended', 1), step('ending', 1))).toBe(true);
+    expect(isLater(step('ending', 2), step('ending', 1))).toBe(false);
+    expect(isLater(step('running', 1), step('starting', 2))).toBe(false);
   });
 
   it('have the time that a summary tells', () => {

@@ -1,5 +1,17 @@
-import { type Cursor, type Hello, LIMITS, type OutriggerError, type SidecarFrame } from '@outrigger/protocol';
+import {
+  type Cursor,
+  type ExecutionSummary,
+  type Hello,
+  LIMITS,
+  type OutriggerError,
+  type Result,
+  type SidecarFrame,
+  type Welcome,
+  WireError,
+} from '@outrigger/protocol';
 import { sdkError } from '../errors.js';
+import { type Logger } from '../logger.js';
+import { type Fields } from './requests.js';
 
 export type SubscriptionFrame = SidecarFrame<'output' | 'stderr' | 'gap'>;
 
@@ -13,19 +25,36 @@ export interface Subscriber {
   fail(error: OutriggerError): void;
 }
 
+/** What subscriptions need of the link they belong to. */
+export interface SubscriptionChannel {
+  readonly logger: Logger;
+  /** The connection that is ready; null: there is none. */
+  ready(): object | null;
+  call<T extends 'subscribe' | 'unsubscribe' | 'credit'>(type: T, fields: Fields<T>): Promise<Result<T>>;
+  /** How an execution stands, as the answer to a subscription says. */
+  onSummary(summary: ExecutionSummary): void;
+}
+
+type NamedCursor = NonNullable<Hello['cursors']>[number];
+
 interface Entry {
   readonly subscriber: Subscriber;
   /** The connection it was opened on last. */
   connection: object | null;
-  /** Whether a sidecar has taken it. Only such a one is re-opened in `hello`, where nothing could be refused. */
-  isAccepted: boolean;
 }
 
 /** The subscriptions of a link, by name. They outlive its connections. */
 export class Subscriptions {
+  readonly #channel: SubscriptionChannel;
   readonly #entries = new Map<string, Entry>();
   readonly #names = new Map<Subscriber, string>();
+  /** What the last `hello` has opened. */
+  #namedInHello: string[] = [];
   #nextName = 1;
+
+  constructor(channel: SubscriptionChannel) {
+    this.#channel = channel;
+  }
 
   /** @throws `limit_exceeded` */
   add(subscriber: Subscriber): void {
@@ -35,41 +64,40 @@ export class Subscriptions {
       });
     }
     const name = `s${this.#nextName++}`;
-    this.#entries.set(name, { subscriber, connection: null, isAccepted: false });
+    this.#entries.set(name, { subscriber, connection: null });
     this.#names.set(subscriber, name);
+    this.#openMissing();
   }
 
-  /** @returns the name, if it is open on this connection and has to be closed there */
-  remove(subscriber: Subscriber, connection: object | null): string | null {
-    const name = this.openName(subscriber, connection);
-    const known = this.#names.get(subscriber);
-    if (known !== undefined) this.#entries.delete(known);
-    this.#names.delete(subscriber);
-    return name;
-  }
-
-  /** The name under which it is open on this connection. */
-  openName(subscriber: Subscriber, connection: object | null): string | null {
+  remove(subscriber: Subscriber): void {
+    const open = this.#openName(subscriber);
     const name = this.#names.get(subscriber);
-    if (name === undefined || connection === null) return null;
-    return this.#entries.get(name)?.connection === connection ? name : null;
+    if (name !== undefined) this.#entries.delete(name);
+    this.#names.delete(subscriber);
+    if (open !== null) this.#tell('unsubscribe', { subscription: open });
   }
 
-  /** Re-opens what was open before. */
-  cursors(connection: object): NonNullable<Hello['cursors']> {
-    return [...this.#entries].filter(([, entry]) => entry.isAccepted).map(([name]) => this.#restart(name, connection));
+  grant(subscriber: Subscriber, bytes: number): void {
+    const open = this.#openName(subscriber);
+    if (open !== null) this.#tell('credit', { subscription: open, bytes });
   }
 
-  /** Opens on this connection what is not open there yet. */
-  openMissing(connection: object): NonNullable<Hello['cursors']> {
-    return [...this.#entries]
-      .filter(([, entry]) => entry.connection !== connection)
-      .map(([name]) => this.#restart(name, connection));
+  /** What `hello` opens on a connection that begins. */
+  openInHello(connection: object): NamedCursor[] {
+    this.#namedInHello = [...this.#entries.keys()];
+    return [...this.#entries].map(([name, entry]) => restart(name, entry, connection));
   }
 
-  accepted(name: string): void {
-    const entry = this.#entries.get(name);
-    if (entry) entry.isAccepted = true;
+  /** The connection is ready. What could not be opened fails; what came and went meanwhile is made up for. */
+  onGreeted(refused: Welcome['refused']): void {
+    const refusedNames = new Set(refused.map(({ subscription }) => subscription));
+    for (const { subscription, code, message } of refused) {
+      this.#entries.get(subscription)?.subscriber.fail(new WireError(code, message));
+    }
+    for (const name of this.#namedInHello) {
+      if (!this.#entries.has(name) && !refusedNames.has(name)) this.#tell('unsubscribe', { subscription: name });
+    }
+    this.#openMissing();
   }
 
   /** Hands a frame on. One for a subscription that was just closed goes nowhere. */
@@ -77,24 +105,42 @@ export class Subscriptions {
     this.#entries.get(frame.subscription)?.subscriber.onFrame(frame);
   }
 
-  failNamed(name: string, error: OutriggerError): void {
-    this.#entries.get(name)?.subscriber.fail(error);
-  }
-
-  failExecution(executionId: string, error: OutriggerError): void {
-    for (const { subscriber } of [...this.#entries.values()]) {
-      if (subscriber.executionId === executionId) subscriber.fail(error);
-    }
-  }
-
   failAll(error: OutriggerError): void {
     for (const { subscriber } of [...this.#entries.values()]) subscriber.fail(error);
   }
 
-  #restart(name: string, connection: object): NonNullable<Hello['cursors']>[number] {
-    const entry = this.#entries.get(name);
-    if (entry === undefined) throw new Error(`no subscription ${name}`);
-    entry.connection = connection;
-    return { subscription: name, executionId: entry.subscriber.executionId, ...entry.subscriber.restart() };
+  /** Opens on the connection that is ready what is not open there yet. */
+  #openMissing(): void {
+    const connection = this.#channel.ready();
+    if (connection === null) return;
+    for (const [name, entry] of this.#entries) {
+      if (entry.connection === connection) continue;
+      this.#channel.call('subscribe', restart(name, entry, connection)).then(
+        (summary) => this.#channel.onSummary(summary),
+        // The next connection opens it anew.
+        (error: unknown) => {
+          if (this.#channel.ready() === connection) entry.subscriber.fail(error as OutriggerError);
+        },
+      );
+    }
   }
+
+  /** The name under which it is open on the connection that is ready. */
+  #openName(subscriber: Subscriber): string | null {
+    const name = this.#names.get(subscriber);
+    const connection = this.#channel.ready();
+    if (name === undefined || connection === null) return null;
+    return this.#entries.get(name)?.connection === connection ? name : null;
+  }
+
+  #tell<T extends 'credit' | 'unsubscribe'>(type: T, fields: Fields<T>): void {
+    this.#channel.call(type, fields).catch((error: unknown) => {
+      this.#channel.logger.debug({ err: error }, `${type} was not taken`);
+    });
+  }
+}
+
+function restart(name: string, entry: Entry, connection: object): NamedCursor {
+  entry.connection = connection;
+  return { subscription: name, executionId: entry.subscriber.executionId, ...entry.subscriber.restart() };
 }

@@ -1,7 +1,6 @@
 import { type Cursor, type Outcome, type OutriggerError } from '@outrigger/protocol';
 import { hasReached, isBehindFence } from '../core/fence.js';
 import { Fifo } from '../core/fifo.js';
-import { farthestEnd, type LineBatch, type Mark, place } from '../core/log-assembler.js';
 import {
   acceptFrame,
   cursorOf,
@@ -9,7 +8,6 @@ import {
   type OutputState,
   positionOf,
   readOutputFrom,
-  resumeOutput,
 } from '../core/output-assembler.js';
 import { defer, type Deferred } from '../deferred.js';
 import { sdkError } from '../errors.js';
@@ -19,28 +17,26 @@ import { type Subscriber, type SubscriptionFrame } from '../link/subscriptions.j
 import { type Tracker } from '../tracker.js';
 import { CreditWindow } from './window.js';
 
-/** A line, with the place behind it. */
+/** A line, with where to go on behind it. */
 export interface LineItem {
   readonly type: 'line';
   readonly log: 'stdout' | 'stderr';
   readonly line: string;
-  readonly after: Mark;
   readonly cursor: Cursor;
-  /** Highest offset of its log the line can reach to. */
-  readonly farthestEnd: number;
 }
 
 export type ReaderItem = LineItem | StateEvent | GapEvent | { readonly type: 'outcome'; readonly outcome: Outcome };
 
 /** What waits to be taken: a frame's lines stay together, as they are much smaller that way. */
-type Entry = StateEvent | (OutputItem & { readonly bytes: number; readonly cursor: Cursor });
+type Entry = StateEvent | OutputEntry;
+type OutputEntry = OutputItem & { readonly bytes: number; readonly cursor: Cursor };
+type GapEntry = Extract<OutputEntry, { kind: 'gap' }>;
+type LinesEntry = Extract<OutputEntry, { kind: 'lines' }>;
 
 export interface ReaderOptions {
   readonly tracker: Tracker;
   readonly link: AgentLink;
   readonly from: Cursor;
-  /** Lines of stdout to pass over. */
-  readonly skipStdout?: number;
   readonly windowBytes: number;
   readonly onClose: () => void;
 }
@@ -60,11 +56,11 @@ export class Reader implements Subscriber {
   #wakeup: Deferred<undefined> | null = null;
 
   constructor(options: ReaderOptions) {
-    const { tracker, from, skipStdout, windowBytes, link } = options;
+    const { tracker, from, windowBytes, link } = options;
     this.#options = options;
     this.executionId = tracker.executionId;
     this.#window = new CreditWindow(windowBytes);
-    this.#output = readOutputFrom(from, skipStdout);
+    this.#output = readOutputFrom(from);
     for (const event of tracker.history) this.#queue.push(event);
     this.#unwatch = tracker.watch({
       onState: (event) => {
@@ -105,8 +101,7 @@ export class Reader implements Subscriber {
   }
 
   restart(): { from: Cursor; creditBytes: number } {
-    this.#output = resumeOutput(this.#output);
-    return { from: cursorOf(this.#output), creditBytes: this.#window.restart() };
+    return { from: positionOf(this.#output), creditBytes: this.#window.restart() };
   }
 
   onFrame(frame: SubscriptionFrame): void {
@@ -154,15 +149,9 @@ export class Reader implements Subscriber {
       this.#nextLine = 0;
       this.#release(entry.bytes);
     }
-    const { attempt } = entry.cursor;
-    const log = entry.kind === 'gap' ? entry.log : entry.batch.log;
-    const offset = entry.kind === 'gap' ? entry.end : farthestEnd(entry.batch, index);
-    if (tracker.end !== undefined && isBehindFence({ attempt, log, offset }, tracker.end)) return null;
-    if (entry.kind === 'gap') {
-      const { start, end, reason, cursor } = entry;
-      return { type: 'gap', log, start, end, reason, cursor };
-    }
-    return lineItem(entry.batch, index, entry);
+    const item = entry.kind === 'gap' ? gapEvent(entry) : lineItem(entry, index);
+    const place = { attempt: item.cursor.attempt, log: item.log, offset: item.cursor[item.log] };
+    return tracker.end !== undefined && isBehindFence(place, tracker.end) ? null : item;
   }
 
   /** The outcome, once everything before it was read. */
@@ -185,14 +174,10 @@ export class Reader implements Subscriber {
   }
 }
 
-function lineItem(batch: LineBatch, index: number, { cursor }: { cursor: Cursor }): LineItem {
-  const after = place(batch, index);
-  return {
-    type: 'line',
-    log: batch.log,
-    line: batch.lines[index] ?? '',
-    after,
-    cursor: { ...cursor, [batch.log]: after.offset },
-    farthestEnd: farthestEnd(batch, index),
-  };
+function gapEvent({ log, start, end, reason, cursor }: GapEntry): GapEvent {
+  return { type: 'gap', log, start, end, reason, cursor };
+}
+
+function lineItem({ batch: { log, lines, ends }, cursor }: LinesEntry, index: number): LineItem {
+  return { type: 'line', log, line: lines[index] ?? '', cursor: { ...cursor, [log]: ends[index] } };
 }

@@ -29,13 +29,12 @@ export class Source {
   }
 
   /** @throws `agent_closed` */
-  open({ from = CURSOR_START, creditBytes = WINDOW_BYTES_DEFAULT }: ReadOptions, skipStdout = 0): Reader {
+  open({ from = CURSOR_START, creditBytes = WINDOW_BYTES_DEFAULT }: ReadOptions): Reader {
     const { link } = this.#ledger;
     const reader: Reader = new Reader({
       tracker: this.#tracker,
       link,
       from,
-      skipStdout,
       windowBytes: creditBytes,
       onClose: () => this.#readers.delete(reader),
     });

@@ -32,30 +32,24 @@ async function* readMessages(source: Source, onClose: OnClose): AsyncGenerator<s
 
 async function* readTurns(source: Source, onClose: OnClose): AsyncGenerator<string, void> {
   let turn = NEW_TURN;
-  let start: Place = { cursor: CURSOR_START, skip: 0 };
+  let start = CURSOR_START;
   for await (const { item, judged } of readLines(source, source.open({}), onClose)) {
     const step = advanceTurn(turn, judged);
     turn = step.turn;
     if (step.commit > 0) yield* readRange(source, { start, lines: step.commit, end: item }, onClose);
-    if (step.isOver) start = { cursor: item.cursor, skip: item.after.skip };
+    if (step.isOver) start = item.cursor;
   }
-}
-
-/** A place between two lines of stdout. */
-interface Place {
-  readonly cursor: Cursor;
-  readonly skip: number;
 }
 
 /** The answers within a turn that has ended well, read again from the log: a turn can be long, a reader's memory not. */
 async function* readRange(
   source: Source,
-  range: { start: Place; lines: number; end: LineItem },
+  range: { start: Cursor; lines: number; end: LineItem },
   onClose: OnClose,
 ): AsyncGenerator<string, void> {
   const { start, end } = range;
   let left = range.lines;
-  for await (const { item, judged } of readLines(source, source.open({ from: start.cursor }, start.skip), onClose)) {
+  for await (const { item, judged } of readLines(source, source.open({ from: start }), onClose)) {
     const text = answerOf(judged);
     if (text !== '') yield text;
     left -= 1;

@@ -3,6 +3,9 @@ import { z } from 'zod';
 /** A field that is left out when it is not what it should be, so that it costs the run nothing. */
 const lenient = <T extends z.ZodType>(schema: T) => schema.optional().catch(undefined);
 
+/** The last moment a `Date` can hold. */
+const EPOCH_SECONDS_MAX = 8_640_000_000_000;
+
 /** The fields of Claude Code's stream that matter. All optional: versions differ, and other fields come and go. */
 const eventSchema = z.object({
   type: z.string(),
@@ -12,6 +15,8 @@ const eventSchema = z.object({
   parent_tool_use_id: lenient(z.string()),
   message: lenient(z.object({ model: lenient(z.string()), content: z.unknown() })),
   task_id: lenient(z.string()),
+  is_backgrounded: lenient(z.boolean()),
+  tasks: lenient(z.array(z.object({ task_id: z.string() }))),
   /** Anything but a plain no is an error. */
   is_error: z.boolean().nullish().catch(true),
   error: lenient(z.string()),
@@ -20,6 +25,7 @@ const eventSchema = z.object({
   isApiErrorMessage: lenient(z.boolean()),
   api_error_status: lenient(z.int()),
   api_error_type: lenient(z.string()),
+  api_error: lenient(z.string()),
   terminal_reason: lenient(z.string()),
   result: lenient(z.string()),
   errors: lenient(z.array(z.unknown())),
@@ -33,7 +39,9 @@ const eventSchema = z.object({
       cache_read_input_tokens: z.int().min(0).nullish(),
     }),
   ),
-  rate_limit_info: lenient(z.object({ status: z.string(), resetsAt: lenient(z.number()) })),
+  rate_limit_info: lenient(
+    z.object({ status: z.string(), resetsAt: lenient(z.number().min(0).max(EPOCH_SECONDS_MAX)) }),
+  ),
 });
 
 export type StreamEvent = z.infer<typeof eventSchema>;

@@ -10,8 +10,10 @@ export interface StreamState {
   readonly openTasks: ReadonlySet<string>;
   /** A model has answered in this run: its credential was good then. */
   readonly hasAnswered: boolean;
-  /** The last message that was marked as an error. */
+  /** The last message of this turn, if it was marked as an error. */
   readonly flagged: FailureEvidence | null;
+  /** What a model said last in this turn, if nothing marked as an error came after it. */
+  readonly lastAnswer: string | null;
   readonly retryAt: number | null;
 }
 
@@ -36,6 +38,7 @@ export const NEW_STREAM: StreamState = {
   openTasks: new Set(),
   hasAnswered: false,
   flagged: null,
+  lastAnswer: null,
   retryAt: null,
 };
 
@@ -74,25 +77,29 @@ function onSystem(state: StreamState, event: StreamEvent): Interpretation {
   switch (event.subtype) {
     case 'init': {
       const report = withKnown(state.report, { sessionId: event.session_id, model: event.model });
-      return { state: { ...state, report }, readings: [{ kind: 'turn_started' }] };
+      return { state: { ...state, report, flagged: null, lastAnswer: null }, readings: [{ kind: 'turn_started' }] };
     }
     case 'api_retry':
       return onRetry(state, event);
     case 'task_started':
-      return onTask(state, with_(state.openTasks, event.task_id));
+      // What runs in the foreground is a tool that the turn waits for anyway.
+      return onTasks(state, event.is_backgrounded === false ? state.openTasks : plus(state.openTasks, event.task_id));
     case 'task_notification':
-      return onTask(state, without(state.openTasks, event.task_id));
+      return onTasks(state, minus(state.openTasks, event.task_id));
+    case 'background_tasks_changed':
+      return onTasks(state, event.tasks === undefined ? state.openTasks : idsOf(event.tasks));
     default:
       return { state, readings: [] };
   }
 }
 
-function onTask(state: StreamState, openTasks: ReadonlySet<string>): Interpretation {
+function onTasks(state: StreamState, openTasks: ReadonlySet<string>): Interpretation {
+  if (openTasks === state.openTasks) return { state, readings: [] };
   return { state: { ...state, openTasks }, readings: [{ kind: 'tasks', open: openTasks.size }] };
 }
 
 function onRetry(state: StreamState, event: StreamEvent): Interpretation {
-  const reason = classifyFailure({ status: event.error_status, error: event.error });
+  const reason = classifyFailure({ subtype: event.subtype, status: event.error_status, error: event.error });
   if (reason === null || !isCredentialFailure(reason)) return { state, readings: [] };
   const report = {
     ...state.report,
@@ -110,17 +117,24 @@ function refineCredentialFailure(reason: ReasonOf<'failed'>, state: StreamState)
 }
 
 function onAssistant(state: StreamState, event: StreamEvent): Interpretation {
-  if (isFlagged(event)) return { state: { ...state, flagged: evidenceOf(event, textOf(event)) }, readings: [] };
-  const turn: Reading[] = event.parent_tool_use_id === undefined ? [{ kind: 'turn_started' }] : [];
-  const tools = onTools({ ...state, hasAnswered: true, flagged: null }, event);
-  return { state: tools.state, readings: [...turn, ...tools.readings] };
+  const isFromSubagent = event.parent_tool_use_id !== undefined;
+  if (isFlagged(event)) {
+    // What fails a subagent is for the run itself to deal with.
+    if (isFromSubagent) return { state, readings: [] };
+    return { state: { ...state, flagged: evidenceOf(event, textOf(event)), lastAnswer: null }, readings: [] };
+  }
+  const answered = { ...state, hasAnswered: true };
+  if (isFromSubagent) return onTools(answered, event);
+  const lastAnswer = comparable(textOf(event)) || state.lastAnswer;
+  const tools = onTools({ ...answered, flagged: null, lastAnswer }, event);
+  return { state: tools.state, readings: [{ kind: 'turn_started' }, ...tools.readings] };
 }
 
 function onTools(state: StreamState, event: StreamEvent): Interpretation {
   let openTools = state.openTools;
   for (const block of blocksOf(event)) {
-    if (block.type === 'tool_use') openTools = with_(openTools, block.id);
-    if (block.type === 'tool_result') openTools = without(openTools, block.tool_use_id);
+    if (block.type === 'tool_use') openTools = plus(openTools, block.id);
+    if (block.type === 'tool_result') openTools = minus(openTools, block.tool_use_id);
   }
   if (openTools === state.openTools) return { state, readings: [] };
   return { state: { ...state, openTools }, readings: [{ kind: 'tools', open: openTools.size }] };
@@ -153,11 +167,18 @@ function onResult(state: StreamState, event: StreamEvent): Interpretation {
     errorText: isGood ? null : errorText(event),
     retryAt: failure === 'rate_limited' ? (state.retryAt ?? resetTimeInText(event.result ?? '')) : null,
   };
-  return { state: { ...state, report, openTools: new Set() }, readings: [{ kind: 'result', failure }] };
+  // Nothing waits for a tool any longer.
+  const tools: Reading[] = state.openTools.size === 0 ? [] : [{ kind: 'tools', open: 0 }];
+  return {
+    state: { ...state, report, openTools: NEW_STREAM.openTools },
+    readings: [...tools, { kind: 'result', failure }],
+  };
 }
 
+/** A result that repeats a model's answer shows what the model said, and nothing about what failed. */
 function failureOf(state: StreamState, event: StreamEvent): ReasonOf<'failed'> {
-  const own = evidenceOf(event, event.result ?? errorText(event));
+  const isAnswer = event.result !== undefined && comparable(event.result) === state.lastAnswer;
+  const own = evidenceOf(event, isAnswer ? undefined : errorText(event));
   const evidence = { ...own, error: own.error ?? state.flagged?.error };
   return classifyFailure(evidence) ?? 'agent_error';
 }
@@ -167,6 +188,7 @@ function evidenceOf(event: StreamEvent, text: string | undefined): FailureEviden
     status: event.api_error_status,
     error: event.error,
     apiType: event.api_error_type,
+    apiError: event.api_error,
     terminalReason: event.terminal_reason,
     subtype: event.subtype,
     text,
@@ -195,11 +217,20 @@ function withKnown(report: RunReport, values: { [K in keyof RunReport]?: RunRepo
   return { ...report, ...Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) };
 }
 
-function with_(set: ReadonlySet<string>, id: string | undefined): ReadonlySet<string> {
+/** As much of a text as it takes to tell it from others. */
+function comparable(text: string): string {
+  return text.trim().slice(0, ERROR_TEXT_CHARS_MAX);
+}
+
+function idsOf(tasks: NonNullable<StreamEvent['tasks']>): ReadonlySet<string> {
+  return new Set(tasks.slice(0, OPEN_MAX).map((task) => task.task_id));
+}
+
+function plus(set: ReadonlySet<string>, id: string | undefined): ReadonlySet<string> {
   return id === undefined || set.size >= OPEN_MAX ? set : new Set([...set, id]);
 }
 
-function without(set: ReadonlySet<string>, id: string | undefined): ReadonlySet<string> {
+function minus(set: ReadonlySet<string>, id: string | undefined): ReadonlySet<string> {
   return id === undefined || !set.has(id) ? set : new Set([...set].filter((other) => other !== id));
 }
 

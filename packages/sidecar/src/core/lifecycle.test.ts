@@ -1,208 +1,65 @@
-import { type Observation } from '@outrigger/protocol';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  type Effect,
-  type Lifecycle,
-  type LifecycleEvent,
-  newLifecycle,
-  type Phase,
-  stateOf,
-  step,
-} from './lifecycle.js';
+  badResult,
+  cancel,
+  credentialFailed,
+  deadline,
+  exited,
+  graceOver,
+  idle,
+  launched,
+  launchFailed,
+  LIMITS,
+  logsRead,
+  names,
+  outputLimit,
+  PHASES,
+  prepared,
+  queueTimeout,
+  refused,
+  result,
+  slotFree,
+  tasks,
+  tell,
+  tellQueued,
+  tellRunning,
+  TO_THE_END,
+  treeDead,
+  turnStarted,
+} from '../testing/lives.js';
+import { type Lifecycle, type LifecycleEvent, newLifecycle, type Phase, stateOf, step } from './lifecycle.js';
 
-const LIMITS = { timeoutMs: 200, graceMs: 50 };
-const PHASES: Phase[] = ['preparing', 'spawning', 'running', 'closing', 'killing', 'ended'];
-
-const prepared = (at = 0): LifecycleEvent => ({ type: 'prepared', at });
-const launched = (at = 0): LifecycleEvent => ({ type: 'launched', at });
-const launchFailed = (at: number): LifecycleEvent => ({ type: 'launch_failed', at, message: 'no such file: claude' });
-const refused = (at: number): LifecycleEvent => ({ type: 'refused', at, reason: 'at_capacity' });
-const cancel = (at: number, reason: 'requested' | 'drained' = 'requested'): LifecycleEvent => ({
-  type: 'cancel',
-  at,
-  reason,
-});
-const deadline = (at = LIMITS.timeoutMs): LifecycleEvent => ({ type: 'deadline', at });
-const outputLimit = (at: number): LifecycleEvent => ({ type: 'output_limit', at });
-const result = (at: number): LifecycleEvent => ({ type: 'result', result: { at, failure: null } });
-const badResult = (at: number): LifecycleEvent => ({ type: 'result', result: { at, failure: 'agent_error' } });
-const exited = (at: number, code: number | null = 0, signal: string | null = null): LifecycleEvent => ({
-  type: 'exited',
-  exit: { at, code, signal },
-});
-const graceOver: LifecycleEvent = { type: 'grace_over' };
-const logsRead: LifecycleEvent = { type: 'logs_read' };
-const treeDead = (at = 1000, survivors: number | null = 0): LifecycleEvent => ({ type: 'tree_dead', at, survivors });
-
-/** Everything after the last event that can bear on the verdict. */
-const TO_THE_END = [logsRead, treeDead()];
-
-interface Told {
-  readonly state: Lifecycle;
-  readonly effects: Effect[];
-}
-
-function tell(events: readonly LifecycleEvent[], from = newLifecycle(LIMITS)): Told {
-  return events.reduce<Told>(
-    (told, event) => {
-      const { state, effects } = step(told.state, event);
-      return { state, effects: [...told.effects, ...effects] };
-    },
-    { state: from, effects: [] },
-  );
-}
-
-/** A run whose process was started at 0, so that its deadline is at 200. */
-const tellRunning = (...events: LifecycleEvent[]) => tell(events, tell([prepared(), launched()]).state);
-
-const names = (effects: readonly Effect[]) => effects.map((effect) => effect.do);
-
-function permutations<T>(items: readonly T[]): T[][] {
-  if (items.length === 0) return [[]];
-  return items.flatMap((item, i) => permutations(items.toSpliced(i, 1)).map((rest) => [item, ...rest]));
-}
-
-function expectInEveryOrder(events: LifecycleEvent[], verdict: { status: string; reason: string; at: number }): void {
-  for (const order of permutations(events)) {
-    const { state } = tellRunning(...order, ...TO_THE_END);
-    expect(state.verdict, order.map(({ type }) => type).join(', ')).toEqual(verdict);
-    expect(state.phase).toBe('ended');
-  }
-}
-
-const TIMED_OUT = { status: 'timed_out', reason: 'deadline', at: 200 };
-
-describe('the verdict, in every order of arrival', () => {
-  it.each([
-    {
-      title: 'O1: a cancel before the final result wins',
-      events: [cancel(100), result(200)],
-      verdict: { status: 'cancelled', reason: 'requested', at: 100 },
-    },
-    {
-      title: 'O2: a final result before the deadline wins, however late it was heard of',
-      events: [deadline(), result(190)],
-      verdict: { status: 'succeeded', reason: 'completed', at: 190 },
-    },
-    {
-      title: 'O3: a final result after the deadline is too late',
-      events: [deadline(), result(201), exited(202)],
-      verdict: TIMED_OUT,
-    },
-    {
-      title: 'O4: a cancel before the deadline wins',
-      events: [deadline(), cancel(190)],
-      verdict: { status: 'cancelled', reason: 'requested', at: 190 },
-    },
-    {
-      title: 'O4: a cancel after the deadline is too late',
-      events: [deadline(), cancel(210)],
-      verdict: TIMED_OUT,
-    },
-    {
-      title: 'O4: a cancel at the moment of the deadline is too late',
-      events: [deadline(), cancel(200)],
-      verdict: TIMED_OUT,
-    },
-    {
-      title: 'O6: neither exit code nor result of the kill change a deadline',
-      events: [deadline(), exited(205, 143), result(206)],
-      verdict: TIMED_OUT,
-    },
-    {
-      title: 'O7: a failure before the cancel wins',
-      events: [badResult(100), cancel(110)],
-      verdict: { status: 'failed', reason: 'agent_error', at: 100 },
-    },
-    {
-      title: 'O7: so does a crash',
-      events: [exited(100, 1), cancel(110)],
-      verdict: { status: 'failed', reason: 'crashed', at: 100 },
-    },
-    {
-      title: 'O10: a bad result after a cancel does not decide',
-      events: [cancel(100), badResult(110), exited(120, 1)],
-      verdict: { status: 'cancelled', reason: 'requested', at: 100 },
-    },
-    {
-      title: 'a drain that cancels says so',
-      events: [cancel(100, 'drained'), exited(120, null, 'SIGTERM')],
-      verdict: { status: 'cancelled', reason: 'drained', at: 100 },
-    },
-    {
-      title: 'O11: too much output fails a run that would have succeeded later',
-      events: [outputLimit(100), result(110)],
-      verdict: { status: 'failed', reason: 'output_limit', at: 100 },
-    },
-    {
-      title: 'a result counts as of the exit at the latest',
-      events: [exited(100), result(104), cancel(102)],
-      verdict: { status: 'succeeded', reason: 'completed', at: 100 },
-    },
-    {
-      title: 'a result counts from when it was there',
-      events: [result(100), exited(104), cancel(102)],
-      verdict: { status: 'succeeded', reason: 'completed', at: 100 },
-    },
-  ])('$title', ({ events, verdict }) => expectInEveryOrder(events, verdict));
-});
-
-it.each<{ event: LifecycleEvent; observation: Observation }>([
-  { event: cancel(7), observation: { kind: 'cancelled', reason: 'requested', at: 7 } },
-  { event: cancel(7, 'drained'), observation: { kind: 'cancelled', reason: 'drained', at: 7 } },
-  { event: deadline(), observation: { kind: 'hard_timeout', reason: 'deadline', at: 200 } },
-  { event: outputLimit(7), observation: { kind: 'failed', reason: 'output_limit', at: 7 } },
-])('$event.type is kept as what was observed', ({ event, observation }) => {
-  expect(tellRunning(event).state.observations).toEqual([observation]);
-  expect(tellRunning(exited(5), event).state.observations).toEqual([observation]);
-});
-
-describe('at equal times', () => {
-  it.each([
-    { title: 'a cancel wins over a bad result', events: [cancel(100), badResult(100)], reason: 'requested' },
-    { title: 'a cancel wins over a crash', events: [cancel(100), exited(100, 1)], reason: 'requested' },
-    { title: 'a good result wins over a cancel', events: [cancel(100), result(100)], reason: 'completed' },
-    { title: 'a good result wins over the deadline', events: [result(200), exited(200)], reason: 'completed' },
-    { title: 'the deadline wins over a bad result', events: [badResult(200), exited(200)], reason: 'deadline' },
-  ])('$title', ({ events, reason }) => {
-    for (const order of permutations(events)) {
-      expect(tellRunning(...order, ...TO_THE_END).state.verdict?.reason).toBe(reason);
-    }
-  });
-});
-
-describe('the verdict', () => {
-  it('O3: is the deadline even when its timer is not heard of before everything else', () => {
-    const late = tellRunning(result(201), exited(202), logsRead, deadline(), treeDead());
-    expect(late.state.verdict).toEqual(TIMED_OUT);
+describe('an execution in the queue', () => {
+  it('O16: is prepared when its turn comes, and not before', () => {
+    expect(tellQueued(prepared(1)).state.phase).toBe('queued');
+    const { state, effects } = tellQueued(slotFree);
+    expect(state.phase).toBe('preparing');
+    expect(effects).toEqual([{ do: 'prepare' }]);
+    expect(tellQueued(slotFree, prepared(5)).effects).toEqual([{ do: 'prepare' }, { do: 'spawn' }]);
   });
 
-  it.each([
-    { exit: exited(100), reason: 'no_result' },
-    { exit: exited(100, 1), reason: 'crashed' },
-    { exit: exited(100, null, 'SIGKILL'), reason: 'crashed' },
-    { exit: exited(100, null), reason: 'crashed' },
-  ])('O11: an exit without a result is failed: $reason', ({ exit, reason }) => {
-    expect(tellRunning(exit, ...TO_THE_END).state.verdict).toEqual({ status: 'failed', reason, at: 100 });
+  it.each<[string, LifecycleEvent, { status: string; reason: string }]>([
+    ['is timed out when no slot became free in time', queueTimeout(7), { status: 'timed_out', reason: 'queue' }],
+    ['O9: is cancelled at once', cancel(7), { status: 'cancelled', reason: 'requested' }],
+    ['is skipped when the agent drains', refused(7, 'draining'), { status: 'skipped', reason: 'draining' }],
+  ])('%s, and nothing is started', (_what, event, verdict) => {
+    const { state, effects } = tellQueued(event);
+    expect(names(effects)).toEqual(['announce_ending', 'announce_outcome']);
+    expect(state).toMatchObject({ phase: 'ended', verdict: { ...verdict, at: 7 }, survivors: 0, endedAt: 7 });
+    expect(state.startedAt).toBeNull();
+    expect(tell([slotFree, prepared(8)], state)).toEqual({ state, effects: [] });
   });
 
-  it('O13: is that of the last of several results', () => {
-    const both = tellRunning(badResult(100), result(150), exited(160), ...TO_THE_END);
-    expect(both.state.verdict).toEqual({ status: 'succeeded', reason: 'completed', at: 150 });
-    const reverse = tellRunning(result(100), badResult(150), exited(160), ...TO_THE_END);
-    expect(reverse.state.verdict).toEqual({ status: 'failed', reason: 'agent_error', at: 150 });
+  it('keeps what was observed of its wait', () => {
+    expect(tellQueued(queueTimeout(7)).state.observations).toEqual([{ kind: 'hard_timeout', reason: 'queue', at: 7 }]);
+    expect(tellQueued(refused(7, 'draining')).state.observations).toEqual([
+      { kind: 'refused', reason: 'draining', at: 7 },
+    ]);
   });
 
-  it('waits for results that are in the log already when the process is heard to have ended', () => {
-    expect(tellRunning(exited(100), result(99), ...TO_THE_END).state.verdict?.status).toBe('succeeded');
-  });
-
-  it('O6: stands once it is known, whatever the kill brings to light', () => {
-    const decided = tellRunning(deadline(), logsRead);
-    const later = tell([exited(205, 143), result(206), cancel(100), treeDead()], decided.state);
-    expect(later.state.verdict).toBe(decided.state.verdict);
-    expect(later.state).toMatchObject({ phase: 'ended', exit: { code: 143 }, result: null });
+  it('is not timed out by its wait once it has a slot', () => {
+    const { state } = tellQueued(slotFree);
+    expect(step(state, queueTimeout(7))).toEqual({ state, effects: [] });
   });
 });
 
@@ -275,10 +132,16 @@ describe('effects', () => {
     ]);
   });
 
+  it('end a run whose exit was heard of before its start', () => {
+    const { state, effects } = tell([prepared(), exited(2, 1), launched(1)]);
+    expect(names(effects)).toEqual(['spawn', 'announce_running', 'set_deadline', 'read_logs']);
+    expect(tell(TO_THE_END, state).state.verdict).toEqual({ status: 'failed', reason: 'crashed', at: 2 });
+  });
+
   it('O12: give a run its grace after the final result, then end it without asking again', () => {
     const { state, effects } = tellRunning(result(100), graceOver, logsRead, treeDead(160));
     expect(effects).toEqual([
-      { do: 'set_grace', at: 150 },
+      { do: 'set_grace', at: 100 + LIMITS.graceMs },
       { do: 'read_logs' },
       { do: 'announce_ending' },
       { do: 'kill', graceMs: 0 },
@@ -289,9 +152,37 @@ describe('effects', () => {
 
   it('O13: let every further result begin its own grace', () => {
     expect(tellRunning(result(100), result(150)).effects).toEqual([
-      { do: 'set_grace', at: 150 },
-      { do: 'set_grace', at: 200 },
+      { do: 'set_grace', at: 100 + LIMITS.graceMs },
+      { do: 'set_grace', at: 150 + LIMITS.graceMs },
     ]);
+  });
+
+  it('O13: wait for the tasks of a result, then for the turn that follows them, then take their time back', () => {
+    expect(tellRunning(tasks(90, 2), result(100), tasks(110, 1), tasks(115, 0), turnStarted).effects).toEqual([
+      { do: 'set_grace', at: 100 + LIMITS.backgroundTimeoutMs },
+      { do: 'set_grace', at: 115 + LIMITS.graceMs },
+      { do: 'set_grace', at: null },
+    ]);
+  });
+
+  it('O13: give a task announced after the result its time', () => {
+    expect(tellRunning(result(100), tasks(110, 1)).effects.at(-1)).toEqual({
+      do: 'set_grace',
+      at: 100 + LIMITS.backgroundTimeoutMs,
+    });
+  });
+
+  it('O13: end a run whose tasks take too long without asking it', () => {
+    expect(tellRunning(tasks(90, 1), result(100), graceOver, logsRead).effects.at(-1)).toEqual({
+      do: 'kill',
+      graceMs: 0,
+    });
+  });
+
+  it('leave the grace alone while nothing changes it', () => {
+    expect(tellRunning(turnStarted, tasks(5, 1), tasks(6, 0)).effects).toEqual([]);
+    expect(tellRunning(result(100), turnStarted, turnStarted).effects).toHaveLength(2);
+    expect(tellRunning(result(100), result(100)).effects).toHaveLength(1);
   });
 
   it('set no grace for a result read while the run is being closed', () => {
@@ -300,7 +191,11 @@ describe('effects', () => {
 
   it('O15: announce the verdict before the kill, and the outcome with its survivors when the tree is dead', () => {
     const decided = tellRunning(cancel(100), logsRead);
-    expect(decided.effects).toEqual([{ do: 'read_logs' }, { do: 'announce_ending' }, { do: 'kill', graceMs: 50 }]);
+    expect(decided.effects).toEqual([
+      { do: 'read_logs' },
+      { do: 'announce_ending' },
+      { do: 'kill', graceMs: LIMITS.graceMs },
+    ]);
     expect(decided.state).toMatchObject({ phase: 'killing', survivors: null, endedAt: null });
     expect(stateOf(decided.state)).toBe('ending');
 
@@ -315,39 +210,63 @@ describe('effects', () => {
     expect(tellRunning(exited(100), logsRead).effects.at(-1)).toEqual({ do: 'kill', graceMs: 0 });
   });
 
-  it('ask a process first when something else than its result ends it', () => {
-    expect(tellRunning(result(100), cancel(110), logsRead).effects.at(-1)).toEqual({ do: 'kill', graceMs: 50 });
-    expect(tellRunning(deadline(), logsRead).effects.at(-1)).toEqual({ do: 'kill', graceMs: 50 });
+  it.each<[string, LifecycleEvent[]]>([
+    ['a cancel', [result(100), cancel(110)]],
+    ['its deadline', [deadline()]],
+    ['its silence', [idle(100)]],
+    ['a refused credential', [credentialFailed(100), badResult(101)]],
+    ['too much output', [outputLimit(100)]],
+  ])('ask a process first when %s ends it', (_what, events) => {
+    const { effects } = tellRunning(...events, logsRead);
+    expect(names(effects)).toContain('read_logs');
+    expect(effects.at(-1)).toEqual({ do: 'kill', graceMs: LIMITS.graceMs });
   });
 
   it('read the logs once, whatever else ends the run meanwhile', () => {
-    const { effects } = tellRunning(exited(100), cancel(101), deadline(), outputLimit(202), graceOver);
-    expect(names(effects)).toEqual(['read_logs']);
+    const causes = [
+      exited(100),
+      cancel(101),
+      deadline(),
+      idle(201),
+      credentialFailed(201),
+      outputLimit(202),
+      graceOver,
+    ];
+    expect(names(tellRunning(...causes).effects)).toEqual(['read_logs']);
   });
 });
 
-it('grace that is over without a result ends nothing', () => {
-  const { state } = tellRunning();
+it.each<[string, LifecycleEvent[]]>([
+  ['without a result', []],
+  ['in the next turn', [result(100), turnStarted]],
+])('grace that is over %s ends nothing', (_when, events) => {
+  const { state } = tellRunning(...events);
   expect(step(state, graceOver)).toEqual({ state, effects: [] });
 });
 
 /** What leads to each phase. */
 const LIFE_UP_TO: Record<Phase, LifecycleEvent[]> = {
-  preparing: [],
-  spawning: [prepared()],
-  running: [prepared(), launched()],
-  closing: [prepared(), launched(), result(90), cancel(100)],
-  killing: [prepared(), launched(), result(90), cancel(100), logsRead],
-  ended: [prepared(), launched(), result(90), cancel(100), ...TO_THE_END],
+  queued: [],
+  preparing: [slotFree],
+  spawning: [slotFree, prepared()],
+  running: [slotFree, prepared(), launched()],
+  closing: [slotFree, prepared(), launched(), result(90), cancel(100)],
+  killing: [slotFree, prepared(), launched(), result(90), cancel(100), logsRead],
+  ended: [slotFree, prepared(), launched(), result(90), cancel(100), ...TO_THE_END],
 };
 
 function lifecycleIn(phase: Phase): Lifecycle {
-  const { state } = tell(LIFE_UP_TO[phase]);
+  const { state } = tellQueued(...LIFE_UP_TO[phase]);
   expect(state.phase).toBe(phase);
   return state;
 }
 
+it('an execution begins with its preparation where it does not have to wait', () => {
+  expect(newLifecycle(LIMITS)).toEqual(lifecycleIn('preparing'));
+});
+
 it.each([
+  ['queued', 'queued'],
   ['preparing', 'starting'],
   ['spawning', 'starting'],
   ['running', 'running'],
@@ -360,14 +279,20 @@ it.each([
 
 describe('an event that comes too late changes nothing', () => {
   const samples: Record<LifecycleEvent['type'], LifecycleEvent> = {
+    slot_free: slotFree,
+    queue_timeout: queueTimeout(1),
     prepared: prepared(1),
     refused: refused(1),
     launched: launched(1),
     launch_failed: launchFailed(1),
+    turn_started: turnStarted,
     result: result(1),
+    tasks: tasks(1, 1),
+    credential_failed: credentialFailed(1),
     exited: exited(1),
     cancel: cancel(1),
     deadline: deadline(),
+    idle: idle(1),
     grace_over: graceOver,
     output_limit: outputLimit(1),
     logs_read: logsRead,
@@ -375,14 +300,20 @@ describe('an event that comes too late changes nothing', () => {
   };
   /** The last phase an event can change something in. */
   const lastPhase: Record<LifecycleEvent['type'], Phase> = {
+    slot_free: 'queued',
+    queue_timeout: 'queued',
     prepared: 'preparing',
     refused: 'preparing',
     launched: 'spawning',
     launch_failed: 'spawning',
+    turn_started: 'closing',
     result: 'closing',
+    tasks: 'closing',
+    credential_failed: 'closing',
     exited: 'killing',
     cancel: 'closing',
     deadline: 'closing',
+    idle: 'closing',
     grace_over: 'running',
     output_limit: 'closing',
     logs_read: 'closing',
@@ -398,9 +329,13 @@ describe('an event that comes too late changes nothing', () => {
   });
 
   it.each([
-    ...(['preparing', 'spawning'] as const).flatMap((phase) =>
-      (['result', 'grace_over', 'logs_read', 'tree_dead'] as const).map((type) => ({ type, phase })),
+    ...(['queued', 'preparing', 'spawning'] as const).flatMap((phase) =>
+      (['turn_started', 'result', 'tasks', 'grace_over', 'logs_read', 'tree_dead'] as const).map((type) => ({
+        type,
+        phase,
+      })),
     ),
+    ...(['prepared', 'launched', 'launch_failed'] as const).map((type) => ({ type, phase: 'queued' as const })),
     { type: 'launched', phase: 'preparing' } as const,
     { type: 'logs_read', phase: 'running' } as const,
     { type: 'tree_dead', phase: 'running' } as const,
@@ -408,121 +343,5 @@ describe('an event that comes too late changes nothing', () => {
   ])('nor does one that comes too early: $type while $phase', ({ type, phase }) => {
     const state = lifecycleIn(phase);
     expect(step(state, samples[type])).toEqual({ state, effects: [] });
-  });
-});
-
-describe('for any sequence of events', () => {
-  const at = fc.integer({ min: 0, max: 300 });
-  const anEvent: fc.Arbitrary<LifecycleEvent> = fc.oneof(
-    at.map(prepared),
-    at.map(refused),
-    at.map(launched),
-    at.map(launchFailed),
-    at.map(result),
-    at.map(badResult),
-    at.map((time) => exited(time)),
-    at.map((time) => exited(time, null, 'SIGTERM')),
-    at.map((time) => cancel(time)),
-    at.map(deadline),
-    at.map(outputLimit),
-    at.map((time) => treeDead(time)),
-    fc.constantFrom(graceOver, logsRead),
-  );
-  const noise = fc.array(anEvent, { maxLength: 4 });
-  /** Noise alone seldom gets far, so most of it is strewn into whole lives. */
-  const someEvents = fc.oneof(
-    fc.array(anEvent, { maxLength: 40 }),
-    fc
-      .tuple(noise, noise, noise, noise, noise, fc.constantFrom(exited(120), cancel(120), deadline(), outputLimit(120)))
-      .map(([a, b, c, d, e, cause]) => [...a, prepared(), ...b, launched(), ...c, cause, ...d, ...TO_THE_END, ...e]),
-  );
-
-  /** Every state passed through, with the event that led to it and what it had done. */
-  function lifeOf(events: LifecycleEvent[]) {
-    let state = newLifecycle(LIMITS);
-    return events.map((event) => {
-      const before = state;
-      const { state: after, effects } = step(before, event);
-      state = after;
-      return { event, before, after, effects };
-    });
-  }
-
-  const check = (property: (life: ReturnType<typeof lifeOf>) => void) => {
-    fc.assert(
-      fc.property(someEvents, (events) => {
-        property(lifeOf(events));
-      }),
-      { numRuns: 500 },
-    );
-  };
-
-  it('no effect but the timers happens twice, and they keep their order', () => {
-    const order = ['spawn', 'announce_running', 'read_logs', 'announce_ending', 'kill', 'announce_outcome'];
-    check((life) => {
-      const done = names(life.flatMap(({ effects }) => effects)).filter((name) => order.includes(name));
-      expect(done).toEqual(order.filter((name) => done.includes(name as Effect['do'])));
-    });
-  });
-
-  it('the phases come in their order, and the outcome is announced exactly when it ends', () => {
-    check((life) => {
-      for (const { before, after, effects } of life) {
-        expect(PHASES.indexOf(after.phase)).toBeGreaterThanOrEqual(PHASES.indexOf(before.phase));
-        const hasEnded = before.phase !== 'ended' && after.phase === 'ended';
-        expect(names(effects).includes('announce_outcome')).toBe(hasEnded);
-      }
-    });
-  });
-
-  it('there is a verdict from the announcement of the end on, and it never changes', () => {
-    check((life) => {
-      for (const { before, after, effects } of life) {
-        expect(after.verdict !== null).toBe(after.phase === 'killing' || after.phase === 'ended');
-        expect(names(effects).includes('announce_ending')).toBe(before.verdict === null && after.verdict !== null);
-        if (before.verdict !== null) expect(after.verdict).toBe(before.verdict);
-      }
-    });
-  });
-
-  it('the set of observations is closed with the verdict', () => {
-    check((life) => {
-      for (const { before, after } of life) {
-        if (before.verdict === null) continue;
-        expect(after.observations).toBe(before.observations);
-        expect(after.result).toBe(before.result);
-      }
-    });
-  });
-
-  it('O9: nothing is started after a cancel', () => {
-    check((life) => {
-      const cancelled = life.findIndex(({ event }) => event.type === 'cancel');
-      if (cancelled < 0) return;
-      expect(names(life.slice(cancelled).flatMap(({ effects }) => effects))).not.toContain('spawn');
-    });
-  });
-
-  it('nothing changes after the end', () => {
-    check((life) => {
-      for (const { before, after } of life) if (before.phase === 'ended') expect(after).toBe(before);
-    });
-  });
-
-  it('no verdict on a started run is later than its deadline', () => {
-    check((life) => {
-      const last = life.at(-1)?.after;
-      if (last?.verdict == null || last.startedAt === null) return;
-      expect(last.verdict.at).toBeLessThanOrEqual(last.startedAt + LIMITS.timeoutMs);
-    });
-  });
-
-  it('the verdict is as early as the earliest cause that was heard of', () => {
-    check((life) => {
-      const last = life.at(-1)?.after;
-      if (last?.verdict == null) return;
-      const earliest = Math.min(...last.observations.map((observation: Observation) => observation.at));
-      expect(last.verdict.at).toBeLessThanOrEqual(earliest);
-    });
   });
 });

@@ -21,8 +21,8 @@ import {
  * the logs' sizes. Once they are read up to there the set of observations is closed and the verdict stands; whatever
  * the kill brings to light later changes nothing.
  *
- * A result is *final* when no further turn has begun and every background task that was announced has ended: a task
- * that ends makes the CLI begin another turn, with another result.
+ * A result is *final* when no further turn has begun and every background task that was announced has ended. A task
+ * that ends makes the CLI begin another turn, with another result; a process that crashes before that has failed.
  */
 export interface Lifecycle {
   readonly phase: Phase;
@@ -33,9 +33,10 @@ export interface Lifecycle {
   /** A turn has begun that has no result yet. */
   readonly isTurnOpen: boolean;
   readonly openTasks: number;
-  readonly lastTaskEndedAt: number | null;
-  /** The tasks that were open at the result have had all the time they get. */
-  readonly isBackgroundOver: boolean;
+  /** When a task last ended that was open at the result. */
+  readonly taskEndedAt: number | null;
+  /** Since when the result counts whatever follows: it has had its grace, or its tasks all the time they get. */
+  readonly settledAt: number | null;
   readonly exit: Exit | null;
   readonly startedAt: number | null;
   readonly launchError: string | null;
@@ -142,8 +143,8 @@ export function newLifecycle(limits: LifecycleLimits, phase: 'queued' | 'prepari
     result: null,
     isTurnOpen: false,
     openTasks: 0,
-    lastTaskEndedAt: null,
-    isBackgroundOver: false,
+    taskEndedAt: null,
+    settledAt: null,
     exit: null,
     startedAt: null,
     launchError: null,
@@ -186,11 +187,11 @@ export function step(state: Lifecycle, event: LifecycleEvent): Step {
     case 'turn_started':
       return onStream(state, { isTurnOpen: true });
     case 'result':
-      return onStream(state, { isTurnOpen: false, result: event.result });
+      return onStream(state, { isTurnOpen: false, result: event.result, taskEndedAt: null });
     case 'tasks':
       return onStream(state, {
         openTasks: event.open,
-        lastTaskEndedAt: event.open < state.openTasks ? event.at : state.lastTaskEndedAt,
+        taskEndedAt: event.open < state.openTasks ? event.at : state.taskEndedAt,
       });
 
     case 'exited':
@@ -210,8 +211,7 @@ export function step(state: Lifecycle, event: LifecycleEvent): Step {
       return onCause(state, { kind: 'failed', reason: 'output_limit', at: event.at });
 
     case 'grace_over':
-      if (state.result === null || state.isTurnOpen) return unchanged(state);
-      return close({ ...state, isBackgroundOver: state.openTasks > 0 });
+      return onGraceOver(state);
 
     case 'logs_read':
       return state.phase === 'closing' ? decide(state, event.stderrFailure ?? null) : unchanged(state);
@@ -236,7 +236,7 @@ function observe(state: Lifecycle, observation: Observation): Lifecycle {
 function onLaunched(state: Lifecycle, at: number): Step {
   const running: Lifecycle = { ...state, phase: 'running', startedAt: at };
   const effects: Effect[] = [{ do: 'announce_running' }, { do: 'set_deadline', at: at + state.limits.timeoutMs }];
-  if (state.observations.length === 0) return { state: running, effects };
+  if (state.observations.length === 0 && state.exit === null) return { state: running, effects };
   const closing = close(running);
   return { state: closing.state, effects: [...effects, ...closing.effects] };
 }
@@ -252,13 +252,20 @@ function onStream(state: Lifecycle, change: Partial<Lifecycle>): Step {
 
 /** When a process that has printed its result is not waited for any longer; null: it is not done yet. */
 function graceEnd(state: Lifecycle): number | null {
-  const { result, isTurnOpen, openTasks, limits } = state;
-  if (result === null || isTurnOpen) return null;
-  return openTasks > 0 ? result.at + limits.backgroundTimeoutMs : finalAt(result, state) + limits.graceMs;
+  const at = doneAt(state);
+  return at === null || state.openTasks > 0 ? at : at + state.limits.graceMs;
 }
 
-function finalAt(result: Result, state: Lifecycle): number {
-  return Math.max(result.at, state.lastTaskEndedAt ?? result.at);
+/** When the result stands, unless something happens before; null: there is none, or a further turn has begun. */
+function doneAt(state: Lifecycle): number | null {
+  const { result, isTurnOpen, openTasks, limits } = state;
+  if (result === null || isTurnOpen) return null;
+  return openTasks > 0 ? result.at + limits.backgroundTimeoutMs : Math.max(result.at, state.taskEndedAt ?? result.at);
+}
+
+function onGraceOver(state: Lifecycle): Step {
+  const settledAt = doneAt(state);
+  return settledAt === null || state.phase !== 'running' ? unchanged(state) : close({ ...state, settledAt });
 }
 
 /** Something from outside that ends the run, whatever it is doing. With the verdict the set of observations is closed. */
@@ -283,19 +290,26 @@ function ownObservations(state: Lifecycle, stderrFailure: ReasonOf<'failed'> | n
   return exit === null ? [] : [{ kind: 'failed', reason: exitReason(exit, stderrFailure), at: exit.at }];
 }
 
+/**
+ * While tasks are open, the moment up to which they are waited for is still to come, and decides only what has no earlier
+ * cause. Who crashes before that, or before the turn that a task's end leads to, has not finished.
+ */
 function resultObservation(state: Lifecycle): Observation | null {
-  const { result, exit } = state;
-  if (result === null || state.isTurnOpen) return null;
+  const { result, exit, settledAt } = state;
+  const at = doneAt(state) ?? settledAt;
+  if (result === null || at === null) return null;
   if (result.failure !== null) return { kind: 'failed', reason: result.failure, at: result.at };
-  if (state.openTasks === 0) return { kind: 'completed', at: finalAt(result, state) };
-  if (state.isBackgroundOver) return { kind: 'completed', at: result.at + state.limits.backgroundTimeoutMs };
-  return exit?.code === 0 ? { kind: 'completed', at: exit.at } : null;
+  if (settledAt !== null) return { kind: 'completed', at: Math.min(at, Math.max(result.at, settledAt)) };
+  const isAnotherDue = state.openTasks > 0 || state.taskEndedAt !== null;
+  const hasCrashed = exit !== null && exit.code !== 0 && exit.at < (graceEnd(state) ?? Infinity);
+  return isAnotherDue && hasCrashed ? null : { kind: 'completed', at };
 }
 
+/** Whoever was killed did not end for what stderr tells of. */
 function exitReason(exit: Exit, stderrFailure: ReasonOf<'failed'> | null): ReasonOf<'failed'> {
   if (exit.code === 0) return 'no_result';
   if (exit.isOutOfMemory === true) return 'out_of_memory';
-  return stderrFailure ?? 'crashed';
+  return exit.code === null ? 'crashed' : (stderrFailure ?? 'crashed');
 }
 
 /**

@@ -1,19 +1,34 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { cutPiece, type Piece } from './lines.js';
+import { type CutOptions, cutPiece, type Piece } from './lines.js';
+import { createRedactor, REDACTED } from './redact.js';
 
-const piece = (bytes: Buffer | string, options: { isEnd?: boolean; isPartAllowed?: boolean } = {}) =>
-  cutPiece(Buffer.from(bytes), { isEnd: false, isPartAllowed: false, ...options });
+const redactorFor = (...secrets: string[]) => createRedactor(secrets, (bytes) => Buffer.from(bytes).toString('base64'));
+const NO_SECRETS = redactorFor();
+
+const piece = (bytes: Buffer | string, options: Partial<CutOptions> = {}) =>
+  cutPiece(Buffer.from(bytes), {
+    before: 0,
+    isEnd: false,
+    isPartAllowed: false,
+    redactor: NO_SECRETS,
+    ...options,
+  });
 
 describe('a piece', () => {
   it('is every whole line there is', () => {
-    expect(piece('one\ntwo\nthr')).toEqual({ bytes: 8, lines: ['one', 'two'], continues: false });
-    expect(piece('\n')).toEqual({ bytes: 1, lines: [''], continues: false });
-    expect(piece('\n\n\n')).toEqual({ bytes: 3, lines: ['', '', ''], continues: false });
+    expect(piece('one\ntwo\nthr')).toEqual({ bytes: 8, lines: ['one', 'two'], ends: [4, 8], continues: false });
+    expect(piece('\n')).toEqual({ bytes: 1, lines: [''], ends: [1], continues: false });
+    expect(piece('\n\n\n')).toEqual({ bytes: 3, lines: ['', '', ''], ends: [1, 2, 3], continues: false });
   });
 
   it('keeps a carriage return, which is part of the line', () => {
-    expect(piece('one\r\ntwo\r\n')).toEqual({ bytes: 10, lines: ['one\r', 'two\r'], continues: false });
+    expect(piece('one\r\ntwo\r\n')).toEqual({
+      bytes: 10,
+      lines: ['one\r', 'two\r'],
+      ends: [5, 10],
+      continues: false,
+    });
   });
 
   it('waits for the end of a line that may be too long', () => {
@@ -21,16 +36,26 @@ describe('a piece', () => {
   });
 
   it('is part of a line that is known to end', () => {
-    expect(piece('one', { isPartAllowed: true })).toEqual({ bytes: 3, lines: ['one'], continues: true });
+    expect(piece('one', { isPartAllowed: true })).toEqual({ bytes: 3, lines: ['one'], ends: [3], continues: true });
   });
 
   it('is whole lines even where a part would be allowed', () => {
-    expect(piece('one\ntwo', { isPartAllowed: true })).toEqual({ bytes: 4, lines: ['one'], continues: false });
+    expect(piece('one\ntwo', { isPartAllowed: true })).toEqual({
+      bytes: 4,
+      lines: ['one'],
+      ends: [4],
+      continues: false,
+    });
   });
 
   it('at the end of the log is all of it, with or without a last line end', () => {
-    expect(piece('one\ntwo', { isEnd: true })).toEqual({ bytes: 7, lines: ['one', 'two'], continues: false });
-    expect(piece('one\ntwo\n', { isEnd: true })).toEqual({ bytes: 8, lines: ['one', 'two'], continues: false });
+    expect(piece('one\ntwo', { isEnd: true })).toEqual({
+      bytes: 7,
+      lines: ['one', 'two'],
+      ends: [4, 7],
+      continues: false,
+    });
+    expect(piece('one\ntwo\n', { isEnd: true })).toMatchObject({ bytes: 8, lines: ['one', 'two'], ends: [4, 8] });
     expect(piece('two', { isEnd: true, isPartAllowed: true })).toMatchObject({ continues: false });
   });
 
@@ -44,7 +69,7 @@ describe('a piece', () => {
       const whole = Buffer.from(`a${character}`);
       for (let length = 2; length < whole.length; length++) {
         const cut = piece(whole.subarray(0, length), { isPartAllowed: true });
-        expect(cut).toEqual({ bytes: 1, lines: ['a'], continues: true });
+        expect(cut).toEqual({ bytes: 1, lines: ['a'], ends: [1], continues: true });
       }
       expect(piece(whole, { isPartAllowed: true })).toMatchObject({ bytes: whole.length, lines: [`a${character}`] });
     },
@@ -63,16 +88,94 @@ describe('a piece', () => {
   });
 });
 
+const SECRET = 'sk-ant-0123456789';
+
+describe('a piece with a secret', () => {
+  const redactor = redactorFor(SECRET);
+
+  it('T6: has something else in its place, and ends where the log has them', () => {
+    expect(piece(`a ${SECRET}\n${SECRET}${SECRET}\nb\n`, { redactor })).toEqual({
+      bytes: 57,
+      lines: ['a [redacted]', '[redacted]', 'b'],
+      ends: [20, 55, 57],
+      continues: false,
+    });
+  });
+
+  it('T6: that is a part ends before a secret it would cut, or may cut', () => {
+    const long = `${'x'.repeat(100)}${SECRET}`;
+    const cut = (text: string) => piece(text, { redactor, isPartAllowed: true });
+    expect(cut(`${long}${'y'.repeat(10)}`)).toMatchObject({
+      bytes: 100,
+      lines: ['x'.repeat(100)],
+      ends: [100],
+      continues: true,
+    });
+    // A secret that stands behind the place is left for the next part as a whole.
+    expect(cut(`${long}yy`)?.bytes).toBe(119 - redactor.reachBytes);
+    const behind = cut(`${long}${'y'.repeat(100)}`);
+    expect(behind?.lines).toEqual([`${'x'.repeat(100)}[redacted]${'y'.repeat(100 - redactor.reachBytes)}`]);
+    expect(cut('x'.repeat(100))?.bytes).toBe(100 - redactor.reachBytes);
+    expect(cut('x'.repeat(redactor.reachBytes))).toBeNull();
+  });
+
+  it('T6: that reaches over all a part can have is cut, and the next part goes on hiding it', () => {
+    const all = redactorFor('aaaaaaaaaa');
+    const line = 'a'.repeat(100);
+    const first = piece(line, { redactor: all, isPartAllowed: true });
+    expect(first).toMatchObject({ lines: ['[redacted]'], continues: true, bytes: 100 - all.reachBytes });
+    const rest = line.slice(100 - 2 * all.reachBytes);
+    expect(piece(`${rest}b\n`, { redactor: all, before: all.reachBytes })).toEqual({
+      bytes: all.reachBytes + 2,
+      lines: ['[redacted]b'],
+      ends: [all.reachBytes + 2],
+      continues: false,
+    });
+  });
+
+  it('T6: that begins within a secret does not tell the rest of it', () => {
+    for (let before = 1; before < SECRET.length; before++) {
+      expect(piece(`${SECRET} b\n`, { redactor, before })).toMatchObject({
+        bytes: SECRET.length + 3 - before,
+        lines: ['[redacted] b'],
+      });
+    }
+    expect(piece(`${SECRET} b\n`, { redactor, before: SECRET.length })).toMatchObject({ lines: [' b'] });
+  });
+
+  it('T6: that the log ends in the middle of does not tell its beginning', () => {
+    expect(piece(`a ${SECRET.slice(0, -1)}`, { redactor, isEnd: true })).toMatchObject({ lines: ['a [redacted]'] });
+    expect(piece(`a ${SECRET.slice(0, -1)}\nb`, { redactor, isEnd: true })?.lines).toEqual([
+      `a ${SECRET.slice(0, -1)}`,
+      'b',
+    ]);
+  });
+
+  it('sends nothing a second time', () => {
+    expect(piece('one\ntwo\n', { before: 4 })).toEqual({ bytes: 4, lines: ['two'], ends: [4], continues: false });
+    expect(piece('one\n', { before: 4 })).toBeNull();
+    expect(piece('one\n', { before: 4, isEnd: true, isPartAllowed: true })).toBeNull();
+    expect(piece('one\nt', { before: 4 })).toBeNull();
+    expect(piece('one\nt', { before: 4, isPartAllowed: true })).toMatchObject({ bytes: 1, lines: ['t'], ends: [1] });
+  });
+});
+
 /** Reads a log as a reader does: as many bytes at a time as it is given, more where that is too few to tell. */
-function readLog(log: Buffer, steps: { size: number; isPartAllowed: boolean }[]): { start: number; piece: Piece }[] {
+function readLog(
+  log: Buffer,
+  steps: { size: number; isPartAllowed: boolean }[],
+  redactor = NO_SECRETS,
+): { start: number; piece: Piece }[] {
   const pieces: { start: number; piece: Piece }[] = [];
   let position = 0;
   let size = 0;
   for (let turn = 0; position < log.length; turn++) {
     const { size: more, isPartAllowed } = steps[turn % steps.length] ?? { size: 1, isPartAllowed: true };
     size += more;
-    const bytes = log.subarray(position, position + size);
-    const found = cutPiece(bytes, { isEnd: position + bytes.length === log.length, isPartAllowed });
+    const before = Math.min(redactor.reachBytes, position);
+    const bytes = log.subarray(position - before, position + size);
+    const isEnd = position - before + bytes.length === log.length;
+    const found = cutPiece(bytes, { before, isEnd, isPartAllowed, redactor });
     if (found === null) continue;
     pieces.push({ start: position, piece: found });
     position += found.bytes;
@@ -139,9 +242,54 @@ describe('for any log in pieces of any size', () => {
       fc.property(
         anything.filter((log) => log.length >= 4),
         (log) => {
-          expect(cutPiece(log, { isEnd: false, isPartAllowed: true })?.bytes).toBeGreaterThan(0);
+          expect(piece(log, { isPartAllowed: true })?.bytes).toBeGreaterThan(0);
         },
       ),
+    );
+  });
+
+  it('the end of each entry is behind its line end, or where the piece ends', () => {
+    fc.assert(
+      fc.property(anything, steps, (log, sizes) => {
+        for (const { start, piece: found } of readLog(log, sizes)) {
+          expect(found.ends).toHaveLength(found.lines.length);
+          expect(found.ends.at(-1)).toBe(found.bytes);
+          for (const end of found.ends.slice(0, -1)) expect(log[start + end - 1]).toBe(0x0a);
+          const newlines = log.subarray(start, start + found.bytes).filter((byte) => byte === 0x0a).length;
+          expect(found.lines.length - newlines).toBe(log[start + found.bytes - 1] === 0x0a ? 0 : 1);
+        }
+      }),
+    );
+  });
+
+  it('T6: no form of a secret is in what is sent, everything else is unchanged, wherever it is cut', () => {
+    const secret = 'p"ss+w\\rd/?>~';
+    const redactor = redactorFor(secret, SECRET);
+    const base64 = (value: string) => Buffer.from(value).toString('base64');
+    const hidden = fc.constantFrom(
+      ...[secret, SECRET].flatMap((value) => [
+        value,
+        JSON.stringify(value).slice(1, -1),
+        encodeURIComponent(value),
+        ...['', 'u:', 'user:'].map((user) => base64(`${user}${value}`)),
+        Buffer.from(`ab:${value}`).toString('base64url'),
+      ]),
+    );
+    const plain = fc.constantFrom('a', '.', 'é', '😀', '\n', ' ', '=', 'sk-ant-', secret.slice(0, 7));
+    const big = fc.array(fc.record({ size: fc.integer({ min: 1, max: 200 }), isPartAllowed: fc.boolean() }), {
+      minLength: 1,
+      maxLength: 8,
+    });
+    fc.assert(
+      fc.property(fc.array(fc.oneof(plain, hidden), { maxLength: 40 }), big, (parts, sizes) => {
+        const log = Buffer.from(parts.join(''));
+        const sent = assemble(readLog(log, sizes, redactor).map(({ piece: found }) => found)).join('\n');
+        expect(redactor.find(Buffer.from(sent))).toEqual([]);
+        // A secret that fills a whole piece is replaced in each of them.
+        const whole = redactor.redact(log.toString(), { isCut: true });
+        expect(sent.replaceAll(/(\[redacted\])+/g, REDACTED)).toBe(whole.replace(/\n$/, ''));
+      }),
+      { numRuns: 2000 },
     );
   });
 });

@@ -1,45 +1,82 @@
 /**
- * Cuts the bytes of a log into pieces that can be sent: whole lines where they fit, parts of a line where they do not.
+ * Cuts the bytes of a log into pieces that can be sent: whole lines where they fit, parts of a line where they do not,
+ * and no secret in any of them.
  */
+import { type Redactor, replaceStretches, type Stretch } from './redact.js';
 
-/** Lines, without their ends, that cover `bytes` of the log; with `continues` the last one goes on in the next piece. */
+/** Lines, without their line ends, that cover `bytes` of the log; with `continues` the last one goes on. */
 export interface Piece {
   readonly bytes: number;
   readonly lines: string[];
+  /** The bytes up to behind each entry of `lines`, its line end included. */
+  readonly ends: number[];
   readonly continues: boolean;
+}
+
+export interface CutOptions {
+  /** How many of the bytes were sent before. They are there to recognise a secret that reaches over their end. */
+  readonly before: number;
+  /** The log ends with these bytes and nothing will follow. */
+  readonly isEnd: boolean;
+  /** A piece can have no more bytes than these, and the line is known to end within bounds: a part may go ahead. */
+  readonly isPartAllowed: boolean;
+  readonly redactor: Redactor;
 }
 
 const NEWLINE = 0x0a;
 
 /**
- * The next piece of a log, from its first byte not yet sent.
+ * The next piece of a log.
  *
- * @param bytes What the log holds from there on, at most as much as one piece may have.
- * @param options.isEnd The log ends with these bytes and nothing will follow.
- * @param options.isPartAllowed The line that starts here is known to end within bounds, so a part of it may go ahead.
+ * @param bytes What the log holds, `before` included, at most as much as one piece may have.
  * @returns `null` when it takes more bytes to tell.
  */
-export function cutPiece(bytes: Buffer, options: { isEnd: boolean; isPartAllowed: boolean }): Piece | null {
-  if (bytes.length === 0) return null;
-  if (options.isEnd) {
-    const endsWithNewline = bytes[bytes.length - 1] === NEWLINE;
-    return {
-      bytes: bytes.length,
-      lines: toLines(bytes, endsWithNewline ? bytes.length - 1 : bytes.length),
-      continues: false,
-    };
+export function cutPiece(bytes: Buffer, options: CutOptions): Piece | null {
+  const { before, isEnd, isPartAllowed, redactor } = options;
+  const wholeEnd = isEnd ? bytes.length : bytes.lastIndexOf(NEWLINE) + 1;
+  if (wholeEnd > before) {
+    const whole = bytes.subarray(0, wholeEnd);
+    return toPiece(whole, { before, secrets: redactor.find(whole, { isCut: isEnd }), continues: false });
   }
-  const newline = bytes.lastIndexOf(NEWLINE);
-  if (newline >= 0) return { bytes: newline + 1, lines: toLines(bytes, newline), continues: false };
-  if (!options.isPartAllowed) return null;
-  const end = wholeCharacters(bytes);
-  if (end === 0) return null;
-  return { bytes: end, lines: toLines(bytes, end), continues: true };
+  if (!isPartAllowed) return null;
+  const secrets = redactor.find(bytes);
+  const end = partEnd(bytes, { before, secrets, reachBytes: redactor.reachBytes });
+  return end > before ? toPiece(bytes.subarray(0, end), { before, secrets, continues: true }) : null;
 }
 
-/** Bytes that are not UTF-8 become U+FFFD. */
-function toLines(bytes: Buffer, end: number): string[] {
-  return bytes.toString('utf8', 0, end).split('\n');
+function toPiece(bytes: Buffer, options: { before: number; secrets: readonly Stretch[]; continues: boolean }): Piece {
+  const { before, secrets, continues } = options;
+  const endsWithNewline = !continues && bytes[bytes.length - 1] === NEWLINE;
+  const text = { start: before, end: endsWithNewline ? bytes.length - 1 : bytes.length };
+  const hidden = secrets
+    .filter(({ start, end }) => end > text.start && start < text.end)
+    .map(({ start, end }) => ({ start: Math.max(start, text.start), end: Math.min(end, text.end) }));
+  return {
+    bytes: bytes.length - before,
+    // Bytes that are not UTF-8 become U+FFFD.
+    lines: replaceStretches(hidden, text, (start, end) => bytes.toString('utf8', start, end)).split('\n'),
+    ends: entryEnds(bytes, before),
+    continues,
+  };
+}
+
+function entryEnds(bytes: Buffer, before: number): number[] {
+  const ends: number[] = [];
+  for (let at = before; at < bytes.length; at = before + (ends.at(-1) ?? 0)) {
+    const newline = bytes.indexOf(NEWLINE, at);
+    ends.push((newline < 0 ? bytes.length : newline + 1) - before);
+  }
+  return ends;
+}
+
+/**
+ * How far a part may go: not into a character, not so far that a secret could begin and not be recognised yet, and not
+ * into a secret. Where it is all one secret, the part is cut in it all the same: the next one looks back.
+ */
+function partEnd(bytes: Buffer, options: { before: number; secrets: readonly Stretch[]; reachBytes: number }): number {
+  const end = wholeCharacters(bytes.subarray(0, Math.max(0, bytes.length - options.reachBytes)));
+  const straddling = options.secrets.find((secret) => secret.start < end && secret.end > end);
+  return straddling !== undefined && straddling.start > options.before ? straddling.start : end;
 }
 
 /** The length up to the last whole character, so that a part never ends within one. */

@@ -6,14 +6,21 @@ import {
   describe as describeVerdict,
   EMPTY_REPORT,
   type OutcomeFacts,
+  redactMessage,
+  redactOutcome,
   type RunReport,
 } from './outcome.js';
+import { createRedactor } from './redact.js';
 
 const SUCCEEDED: Verdict = { status: 'succeeded', reason: 'completed', at: 1500 };
 const CRASHED: Verdict = { status: 'failed', reason: 'crashed', at: 1500 };
 const AGENT_ERROR: Verdict = { status: 'failed', reason: 'agent_error', at: 1500 };
 
-const unstarted: Lifecycle = { ...newLifecycle({ timeoutMs: 1, graceMs: 1 }), survivors: 0, endedAt: 1600 };
+const unstarted: Lifecycle = {
+  ...newLifecycle({ timeoutMs: 1, graceMs: 1, backgroundTimeoutMs: 1 }),
+  survivors: 0,
+  endedAt: 1600,
+};
 const started: Lifecycle = {
   ...unstarted,
   startedAt: 1100.4,
@@ -30,6 +37,7 @@ const REPORT: RunReport = {
   turns: 0,
   costUsd: 0,
   usage: { inputTokens: 1, outputTokens: 2 },
+  retryAt: 1_800_000_000_000,
 };
 
 function build(facts: Partial<OutcomeFacts>, verdict: Verdict): Outcome {
@@ -111,6 +119,15 @@ describe('an outcome', () => {
     expect(build({ credentialId: null }, SUCCEEDED)).not.toHaveProperty('credential');
   });
 
+  it('says when to try again where a limit was the reason, and nowhere else', () => {
+    const rateLimited: Verdict = { status: 'failed', reason: 'rate_limited', at: 1500 };
+    expect(build({ report: REPORT }, rateLimited)).toMatchObject({ retryable: true, retryAt: 1_800_000_000_000 });
+    expect(build({ report: EMPTY_REPORT }, rateLimited)).not.toHaveProperty('retryAt');
+    for (const verdict of [SUCCEEDED, CRASHED, AGENT_ERROR]) {
+      expect(build({ report: REPORT }, verdict)).not.toHaveProperty('retryAt');
+    }
+  });
+
   it('is retryable when its reason is', () => {
     expect(build({}, CRASHED).retryable).toBe(true);
     expect(build({}, AGENT_ERROR).retryable).toBe(OUTCOME_REASONS.agent_error.retryable);
@@ -148,9 +165,46 @@ describe('the message', () => {
     expect(message(AGENT_ERROR)).toBe(OUTCOME_REASONS.agent_error.meaning);
   });
 
+  it.each(['crashed', 'no_result', 'out_of_memory', 'output_limit'] as const)(
+    'C8: of a failure seen from outside (%s) is not what the process said of something else',
+    (reason) => {
+      const verdict: Verdict = { status: 'failed', reason, at: 1 };
+      expect(message(verdict, { exit: null }, REPORT)).toBe(OUTCOME_REASONS[reason].meaning);
+    },
+  );
+
   it('of anything else is what the reason means', () => {
     const deadline: Verdict = { status: 'timed_out', reason: 'deadline', at: 1 };
     expect(message(deadline, {}, REPORT)).toBe(OUTCOME_REASONS.deadline.meaning);
     expect(message(SUCCEEDED, {}, REPORT)).toBe(OUTCOME_REASONS.completed.meaning);
+  });
+});
+
+describe('an outcome that is to leave the sidecar', () => {
+  const secret = 'sk-ant-0123456789';
+  const redactor = createRedactor([secret], (bytes) => Buffer.from(bytes).toString('base64'));
+  const outcome = build({ lifecycle: started, report: { ...REPORT, resultText: `a ${secret}` } }, SUCCEEDED);
+
+  it('T6: has no secret in anything the run has said', () => {
+    const said = { ...outcome, message: `m ${secret}`, sessionId: `s ${secret}`, model: `o ${secret}` };
+    expect(redactOutcome(said, redactor)).toEqual({
+      ...outcome,
+      result: 'a [redacted]',
+      message: 'm [redacted]',
+      sessionId: 's [redacted]',
+      model: 'o [redacted]',
+    });
+  });
+
+  it('T6: does not end in the beginning of a secret that it was cut in', () => {
+    const result = `a ${secret.slice(0, -1)}`;
+    expect(redactOutcome({ ...outcome, result, resultTruncated: true }, redactor).result).toBe('a [redacted]');
+    expect(redactOutcome({ ...outcome, result }, redactor).result).toBe(result);
+    expect(redactMessage(result, redactor)).toBe('a [redacted]');
+  });
+
+  it('gets no field it did not have', () => {
+    const { result: _result, sessionId: _sessionId, model: _model, ...bare } = outcome;
+    expect(redactOutcome(bare, redactor)).toEqual(bare);
   });
 });

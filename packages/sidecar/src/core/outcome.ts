@@ -1,7 +1,8 @@
-import { type Outcome, OUTCOME_REASONS, type Verdict } from '@outrigger/protocol';
+import { type Outcome, OUTCOME_REASONS, type OutcomeReason, type Verdict } from '@outrigger/protocol';
 import { type Lifecycle } from './lifecycle.js';
+import { type Redactor } from './redact.js';
 
-/** What the run told about itself; see `claude/stream.ts`. */
+/** What the run told about itself; see `claude/interpret.ts`. */
 export interface RunReport {
   readonly resultText: string | null;
   readonly isResultTruncated: boolean;
@@ -71,13 +72,35 @@ export function buildOutcome(facts: OutcomeFacts, verdict: Verdict): Outcome {
   };
 }
 
+/** An outcome without any secret that the run has printed. */
+export function redactOutcome(outcome: Outcome, redactor: Redactor): Outcome {
+  const { message, result, resultTruncated, sessionId, model } = outcome;
+  const redact = (text: string | undefined, isCut = false) =>
+    text === undefined ? null : redactor.redact(text, { isCut });
+  return {
+    ...outcome,
+    message: redactMessage(message, redactor),
+    ...optional('result', redact(result, resultTruncated)),
+    ...optional('sessionId', redact(sessionId)),
+    ...optional('model', redact(model)),
+  };
+}
+
+/** What a run says of its end is cut to a length, maybe within a secret. */
+export function redactMessage(message: string, redactor: Redactor): string {
+  return redactor.redact(message, { isCut: true });
+}
+
+/** Failures that were seen from outside: what the run said last may be about something else. */
+const NOT_TOLD_BY_RUN: readonly OutcomeReason[] = ['crashed', 'no_result', 'out_of_memory', 'output_limit'];
+
 /** One sentence for people: what happened, and what the process said of it. */
 export function describe(verdict: Verdict, lifecycle: Lifecycle, report: RunReport): string {
   const { meaning } = OUTCOME_REASONS[verdict.reason];
   if (verdict.reason === 'spawn_failed' && lifecycle.launchError !== null) return lifecycle.launchError;
   if (verdict.reason === 'crashed' && lifecycle.exit !== null) return `${meaning} ${describeExit(lifecycle.exit)}`;
-  if (verdict.status === 'failed' && report.errorText !== null) return report.errorText;
-  return meaning;
+  const isToldByRun = verdict.status === 'failed' && !NOT_TOLD_BY_RUN.includes(verdict.reason);
+  return isToldByRun ? (report.errorText ?? meaning) : meaning;
 }
 
 function describeExit(exit: { code: number | null; signal: string | null }): string {

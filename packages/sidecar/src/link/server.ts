@@ -3,14 +3,15 @@ import { createServer, type IncomingMessage, type RequestListener, type Server }
 import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo } from 'node:net';
 import { type Duplex } from 'node:stream';
-import { LIMITS, type SidecarFrame, SUBPROTOCOL } from '@outrigger/protocol';
+import { LIMITS, SUBPROTOCOL } from '@outrigger/protocol';
 import { type Logger } from 'pino';
 import { WebSocketServer } from 'ws';
+import { type CurrentRedactor } from '../redaction.js';
 import { type Supervisor } from '../supervision/supervisor.js';
 import { Gatekeeper, type Refusal, type TokenSource } from './authenticate.js';
 import { healthHandler } from './health.js';
 import { keepAlive } from './liveness.js';
-import { Session } from './session.js';
+import { Session, type WelcomeFactory } from './session.js';
 
 /** Sockets of any kind, authenticated or not. */
 const CONNECTIONS_MAX = 256;
@@ -24,7 +25,8 @@ export interface LinkOptions {
   readonly allowedOrigins: readonly string[];
   readonly tls: { readonly certPath: string; readonly keyPath: string } | null;
   readonly supervisor: Supervisor;
-  readonly welcome: (unknown: string[]) => SidecarFrame<'welcome'>;
+  readonly welcome: WelcomeFactory;
+  readonly redactor: CurrentRedactor;
   readonly logger: Logger;
 }
 
@@ -40,6 +42,7 @@ export async function listen(options: LinkOptions): Promise<Link> {
   http.maxConnections = CONNECTIONS_MAX;
   http.headersTimeout = HEADERS_TIMEOUT_MS;
 
+  const { supervisor, welcome, redactor } = options;
   const gatekeeper = new Gatekeeper(options.tokens, options.allowedOrigins);
   const sessions = new Set<Session>();
   const sockets = new WebSocketServer({
@@ -65,7 +68,7 @@ export async function listen(options: LinkOptions): Promise<Link> {
         () => request.socket.bytesRead,
         () => logger.warn('host fell silent'),
       );
-      const session = new Session({ socket, supervisor: options.supervisor, welcome: options.welcome, logger });
+      const session = new Session({ socket, supervisor, welcome, redactor, logger });
       sessions.add(session);
       socket.on('close', () => sessions.delete(session));
     });

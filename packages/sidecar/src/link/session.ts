@@ -2,7 +2,6 @@ import {
   CLOSE_CODES,
   type CloseReason,
   type ClientFrame,
-  type Cursor,
   CURSOR_START,
   decodeClientFrame,
   encodeFrame,
@@ -14,15 +13,17 @@ import {
   type RequestType,
   type Result,
   type SidecarFrame,
+  type Welcome,
   WireError,
 } from '@outrigger/protocol';
 import { type Logger } from 'pino';
 import { type RawData, type WebSocket } from 'ws';
 import { monotonicMs } from '../clock.js';
 import { type Bucket, takeToken } from '../core/token-bucket.js';
+import { type CurrentRedactor } from '../redaction.js';
 import { type Run } from '../supervision/run.js';
 import { type Supervisor } from '../supervision/supervisor.js';
-import { Subscription } from './subscription.js';
+import { type SubscriptionRequest, Subscriptions } from './subscriptions.js';
 
 /** Output waits while a connection has this much queued. */
 const QUEUED_BYTES_HIGH = 1024 * 1024;
@@ -30,10 +31,16 @@ const QUEUED_BYTES_HIGH = 1024 * 1024;
 const QUEUED_BYTES_MAX = 64 * 1024 * 1024;
 const REQUEST_LIMITS = { burst: 4000, perSecond: 2000 };
 
+/** A subscription named in `hello` that could not be opened. */
+type RefusedSubscription = Welcome['refused'][number];
+
+export type WelcomeFactory = (refused: RefusedSubscription[]) => Welcome;
+
 export interface SessionOptions {
   readonly socket: WebSocket;
   readonly supervisor: Supervisor;
-  readonly welcome: (unknown: string[]) => SidecarFrame<'welcome'>;
+  readonly welcome: WelcomeFactory;
+  readonly redactor: CurrentRedactor;
   readonly logger: Logger;
 }
 
@@ -47,7 +54,7 @@ export interface SessionOptions {
  */
 export class Session {
   readonly #options: SessionOptions;
-  readonly #subscriptions = new Map<string, Subscription>();
+  readonly #subscriptions: Subscriptions;
   /** Outcomes still to be re-sent after the snapshot; they are paced, because there can be many. */
   #resend: string[] = [];
   #isOpen = false;
@@ -58,6 +65,12 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    this.#subscriptions = new Subscriptions({
+      supervisor: options.supervisor,
+      redactor: options.redactor,
+      hasRoom: () => this.#hasRoom(),
+      send: (frame) => this.#send(frame),
+    });
     this.#helloTimer = setTimeout(() => this.close('helloTimeout'), LIMITS.helloTimeoutMs);
     options.socket.on('message', (data, isBinary) => this.#onMessage(data, isBinary));
     options.socket.on('close', (code) => this.#onClose(code));
@@ -113,20 +126,28 @@ export class Session {
     }
     const { supervisor } = this.#options;
     this.#isOpen = true;
-    const cursors = hello.cursors ?? [];
-    const unknown = cursors.filter((cursor) => !supervisor.isKnown(cursor.executionId));
-    this.#send(this.#options.welcome([...new Set(unknown.map((cursor) => cursor.executionId))]));
+    // What the subscriptions have to send comes in a turn of its own, so after the snapshot.
+    this.#send(this.#options.welcome(this.#openCursors(hello.cursors ?? [])));
     this.#sendSnapshot();
-
     supervisor.on('state', this.#onState);
     supervisor.on('outcome', this.#onOutcome);
-    try {
-      cursors.filter((cursor) => !unknown.includes(cursor)).forEach((cursor) => this.#subscribe(cursor));
-    } catch (error) {
-      this.#rejectHello(error);
-      return;
-    }
     this.#resendOutcomes();
+  }
+
+  /**
+   * Opens the subscriptions that `hello` names. One that cannot be opened does not cost the connection: the client
+   * would come back with the same cursor for ever.
+   */
+  #openCursors(cursors: readonly SubscriptionRequest[]): RefusedSubscription[] {
+    return cursors.flatMap((cursor) => {
+      try {
+        this.#subscriptions.open(cursor);
+        return [];
+      } catch (error) {
+        const { code, message } = this.#wireError(error);
+        return [{ subscription: cursor.subscription, code, message }];
+      }
+    });
   }
 
   #sendSnapshot(): void {
@@ -156,15 +177,14 @@ export class Session {
       case 'cancel':
         return supervisor.cancel(frame.executionId);
       case 'subscribe': {
-        this.#subscribe(frame);
+        this.#subscriptions.open(frame);
         return supervisor.run(frame.executionId).summary();
       }
       case 'unsubscribe':
-        this.#subscription(frame.subscription).close();
-        this.#subscriptions.delete(frame.subscription);
+        this.#subscriptions.close(frame.subscription);
         return {};
       case 'credit':
-        return { creditBytes: this.#subscription(frame.subscription).addCredit(frame.bytes) };
+        return { creditBytes: this.#subscriptions.get(frame.subscription).addCredit(frame.bytes) };
       case 'ack':
         supervisor.acknowledge(frame.executionId);
         return {};
@@ -175,35 +195,6 @@ export class Session {
         return { agentId, bootId, generation, counts: supervisor.counts(), ...execution };
       }
     }
-  }
-
-  /** A name that is in use is moved to the new cursor, so that a repeated request does no harm. */
-  #subscribe(request: { subscription: string; executionId: string; from: Cursor; creditBytes: number }): void {
-    const name = request.subscription;
-    const before = this.#subscriptions.get(name);
-    if (before === undefined && this.#subscriptions.size >= LIMITS.subscriptionsPerConnectionMax) {
-      throw new WireError('limit_exceeded', `more than ${LIMITS.subscriptionsPerConnectionMax} subscriptions`, {
-        limit: 'subscriptionsPerConnectionMax',
-      });
-    }
-    const subscription = new Subscription({
-      name,
-      run: this.#options.supervisor.run(request.executionId),
-      from: request.from,
-      creditBytes: request.creditBytes,
-      hasRoom: () => this.#hasRoom(),
-      send: (frame) => this.#send(frame),
-    });
-    before?.close();
-    this.#subscriptions.set(name, subscription);
-  }
-
-  #subscription(name: string): Subscription {
-    const subscription = this.#subscriptions.get(name);
-    if (subscription === undefined) {
-      throw new WireError('unknown_subscription', `the connection has no subscription ${name}`);
-    }
-    return subscription;
   }
 
   #sendState(run: Run): void {
@@ -234,7 +225,7 @@ export class Session {
   #onSent(): void {
     if (!this.#hasRoom()) return;
     this.#resendOutcomes();
-    this.#subscriptions.forEach((subscription) => subscription.resume());
+    this.#subscriptions.resumeAll();
   }
 
   #hasRoom(): boolean {
@@ -242,12 +233,12 @@ export class Session {
   }
 
   #replyError(id: string, error: unknown): void {
-    const wireError = error instanceof WireError ? error : this.#internal(error);
-    const { code, message, data } = wireError;
+    const { code, message, data } = this.#wireError(error);
     this.#send({ type: 'reply', id, ok: false, error: { code, message, data } });
   }
 
-  #internal(error: unknown): WireError {
+  #wireError(error: unknown): WireError {
+    if (error instanceof WireError) return error;
     this.#options.logger.error({ err: error }, 'request failed');
     return new WireError('internal', 'the sidecar failed to answer; its log has the cause');
   }
@@ -261,17 +252,6 @@ export class Session {
     this.close('protocolError');
   }
 
-  /** `hello` has no id that a reply could name. */
-  #rejectHello(error: unknown): void {
-    if (error instanceof WireError) {
-      this.#reject(error.code, error.message);
-      return;
-    }
-    const { code, message } = this.#internal(error);
-    this.#error(code, message);
-    this.close('internal');
-  }
-
   #flooded(): null {
     this.#error('too_many_requests', `more than ${REQUEST_LIMITS.perSecond} requests a second`);
     this.close('tooManyRequests');
@@ -283,8 +263,7 @@ export class Session {
     clearTimeout(this.#helloTimer);
     this.#options.supervisor.off('state', this.#onState);
     this.#options.supervisor.off('outcome', this.#onOutcome);
-    this.#subscriptions.forEach((subscription) => subscription.close());
-    this.#subscriptions.clear();
+    this.#subscriptions.closeAll();
     this.#options.logger.info({ code }, 'host disconnected');
   }
 }

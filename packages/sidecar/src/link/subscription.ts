@@ -1,4 +1,5 @@
 import { type Cursor, LIMITS, type SidecarFrame, WireError } from '@outrigger/protocol';
+import { type CurrentRedactor } from '../redaction.js';
 import { type Run } from '../supervision/run.js';
 import { LogReader } from './log-reader.js';
 
@@ -10,6 +11,7 @@ export interface SubscriptionOptions {
   readonly run: Run;
   readonly from: Cursor;
   readonly creditBytes: number;
+  readonly redactor: CurrentRedactor;
   /** False while the connection has enough queued; `resume` is called when it has room again. */
   readonly hasRoom: () => boolean;
   readonly send: (frame: SidecarFrame<'output' | 'stderr' | 'gap'>) => void;
@@ -53,14 +55,17 @@ export class Subscription {
 
   /** An execution has no logs before its files are made, and none at all if it never got that far. */
   #openLogs(): void {
-    const { run, from } = this.#options;
+    const { run, from, redactor } = this.#options;
     if (from.attempt !== 1) throw outsideLogs(`attempt ${from.attempt} does not exist`);
     if (run.attempt === null) {
       if (from.stdout + from.stderr > 0) throw outsideLogs('the execution has no output');
       return;
     }
     const { stdout, stderr } = run.attempt;
-    this.#readers = [new LogReader('stdout', stdout, from.stdout), new LogReader('stderr', stderr, from.stderr)];
+    this.#readers = [
+      new LogReader('stdout', stdout, { position: from.stdout, redactor }),
+      new LogReader('stderr', stderr, { position: from.stderr, redactor }),
+    ];
     if (from.stdout <= stdout.size() && from.stderr <= stderr.size()) return;
     this.#readers.forEach((reader) => reader.close());
     throw outsideLogs('it lies behind the end of the output');
@@ -92,8 +97,9 @@ export class Subscription {
         this.#options.send({ type: 'gap', ...batch, log: reader.name, reason: 'line_too_long' });
         return { bytes: end - start, cost: 0 };
       }
+      const { lines, ends, continues } = stretch;
       const type = reader.name === 'stdout' ? 'output' : 'stderr';
-      this.#options.send({ type, ...batch, lines: stretch.lines, ...(stretch.continues ? { continues: true } : {}) });
+      this.#options.send({ type, ...batch, lines, ends, ...(continues ? { continues } : {}) });
       return { bytes: end - start, cost: end - start };
     }
     return null;

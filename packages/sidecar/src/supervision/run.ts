@@ -16,9 +16,10 @@ import { type Reading } from '../claude/interpret.js';
 import { monotonicMs } from '../clock.js';
 import { idleDeadline } from '../core/idle.js';
 import { type Effect, type Lifecycle, type LifecycleEvent, newLifecycle, stateOf, step } from '../core/lifecycle.js';
-import { buildOutcome, describe, EMPTY_REPORT, type RunReport } from '../core/outcome.js';
+import { buildOutcome, describe, EMPTY_REPORT, redactMessage, redactOutcome, type RunReport } from '../core/outcome.js';
 import { Attempt } from '../process/attempt.js';
 import { type Marker } from '../process/tree/marker.js';
+import { type CurrentRedactor } from '../redaction.js';
 import { type AttemptFiles, type StateFolder } from '../state/folder.js';
 import { buildLaunchRequest, type LaunchSetup } from './launch-request.js';
 import { Timers } from './timers.js';
@@ -27,6 +28,7 @@ import { Timers } from './timers.js';
 export interface RunContext extends LaunchSetup {
   readonly state: StateFolder;
   readonly markers: readonly Marker[];
+  readonly redactor: CurrentRedactor;
   readonly logger: Logger;
   readonly onState: (run: Run) => void;
   readonly onOutcome: (run: Run, outcome: Outcome) => void;
@@ -161,7 +163,8 @@ export class Run {
 
   #publicVerdict(verdict: Verdict) {
     const { status, reason, at } = verdict;
-    return { status, reason, at: this.#toEpoch(at), message: describe(verdict, this.#lifecycle, this.#report) };
+    const message = redactMessage(describe(verdict, this.#lifecycle, this.#report), this.#context.redactor());
+    return { status, reason, at: this.#toEpoch(at), message };
   }
 
   get #report(): RunReport {
@@ -268,7 +271,7 @@ export class Run {
     if (this.#files !== null) void this.#removeHanded(this.#files);
     const { verdict } = this.#lifecycle;
     if (verdict === null) throw new Error(`execution ${this.id} ended without a verdict`);
-    this.#outcome = buildOutcome(
+    const outcome = buildOutcome(
       {
         executionId: this.id,
         lifecycle: this.#lifecycle,
@@ -279,6 +282,7 @@ export class Run {
       },
       verdict,
     );
+    this.#outcome = redactOutcome(outcome, this.#context.redactor());
     const { status, reason, survivors } = this.#outcome;
     this.#logger.info({ status, reason, survivors }, 'execution ended');
     this.#context.onOutcome(this, this.#outcome);

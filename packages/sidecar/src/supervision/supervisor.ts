@@ -16,6 +16,7 @@ import { admit, type AdmissionReason } from '../core/admission.js';
 import { canonicalJson } from '../core/canonical-json.js';
 import { type RunUser } from '../options/user.js';
 import { type Marker } from '../process/tree/marker.js';
+import { type CurrentRedactor } from '../redaction.js';
 import { type StateFolder } from '../state/folder.js';
 import { Run, type RunContext, type RunInit } from './run.js';
 
@@ -37,6 +38,7 @@ export interface SupervisorOptions {
   readonly state: StateFolder;
   readonly markers: readonly Marker[];
   readonly runUser: RunUser | null;
+  readonly redactor: CurrentRedactor;
   readonly logger: Logger;
 }
 

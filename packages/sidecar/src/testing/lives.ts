@@ -1,0 +1,93 @@
+/** Words for telling the lives of executions in tests. */
+import { type ReasonOf } from '@outrigger/protocol';
+import {
+  type Effect,
+  type Exit,
+  type Lifecycle,
+  type LifecycleEvent,
+  type LifecycleLimits,
+  newLifecycle,
+  type Phase,
+  step,
+} from '../core/lifecycle.js';
+
+/** A deadline at 200 for what was started at 0. */
+export const LIMITS: LifecycleLimits = { timeoutMs: 200, graceMs: 20, backgroundTimeoutMs: 60 };
+export const PHASES: Phase[] = ['queued', 'preparing', 'spawning', 'running', 'closing', 'killing', 'ended'];
+
+export const slotFree: LifecycleEvent = { type: 'slot_free' };
+export const queueTimeout = (at: number): LifecycleEvent => ({ type: 'queue_timeout', at });
+export const prepared = (at = 0): LifecycleEvent => ({ type: 'prepared', at });
+export const launched = (at = 0): LifecycleEvent => ({ type: 'launched', at });
+export const launchFailed = (at: number): LifecycleEvent => ({
+  type: 'launch_failed',
+  at,
+  message: 'no such file: claude',
+});
+export const refused = (at: number, reason: ReasonOf<'skipped'> = 'at_capacity'): LifecycleEvent => ({
+  type: 'refused',
+  at,
+  reason,
+});
+export const cancel = (at: number, reason: 'requested' | 'drained' = 'requested'): LifecycleEvent => ({
+  type: 'cancel',
+  at,
+  reason,
+});
+export const deadline = (at = LIMITS.timeoutMs): LifecycleEvent => ({ type: 'deadline', at });
+export const idle = (at: number): LifecycleEvent => ({ type: 'idle', at });
+export const outputLimit = (at: number): LifecycleEvent => ({ type: 'output_limit', at });
+export const credentialFailed = (at: number, reason: ReasonOf<'failed'> = 'auth_invalid'): LifecycleEvent => ({
+  type: 'credential_failed',
+  at,
+  reason,
+});
+export const turnStarted: LifecycleEvent = { type: 'turn_started' };
+export const result = (at: number): LifecycleEvent => ({ type: 'result', result: { at, failure: null } });
+export const badResult = (at: number, failure: ReasonOf<'failed'> = 'agent_error'): LifecycleEvent => ({
+  type: 'result',
+  result: { at, failure },
+});
+export const tasks = (at: number, open: number): LifecycleEvent => ({ type: 'tasks', at, open });
+export const exited = (at: number, code: number | null = 0, more: Partial<Exit> = {}): LifecycleEvent => ({
+  type: 'exited',
+  exit: { at, code, signal: null, ...more },
+});
+export const killed = (at: number, more: Partial<Exit> = {}): LifecycleEvent =>
+  exited(at, null, { signal: 'SIGKILL', ...more });
+export const graceOver: LifecycleEvent = { type: 'grace_over' };
+export const logsRead: LifecycleEvent = { type: 'logs_read' };
+export const stderrSaid = (stderrFailure: ReasonOf<'failed'> | null): LifecycleEvent => ({
+  type: 'logs_read',
+  stderrFailure,
+});
+export const treeDead = (at = 1000, survivors: number | null = 0): LifecycleEvent => ({
+  type: 'tree_dead',
+  at,
+  survivors,
+});
+
+/** Everything after the last event that can bear on the verdict. */
+export const TO_THE_END = [logsRead, treeDead()];
+
+export interface Told {
+  readonly state: Lifecycle;
+  readonly effects: Effect[];
+}
+
+export function tell(events: readonly LifecycleEvent[], from = newLifecycle(LIMITS)): Told {
+  return events.reduce<Told>(
+    (told, event) => {
+      const { state, effects } = step(told.state, event);
+      return { state, effects: [...told.effects, ...effects] };
+    },
+    { state: from, effects: [] },
+  );
+}
+
+/** A run whose process was started at 0. */
+export const tellRunning = (...events: LifecycleEvent[]) => tell(events, tell([prepared(), launched()]).state);
+
+export const tellQueued = (...events: LifecycleEvent[]) => tell(events, newLifecycle(LIMITS, 'queued'));
+
+export const names = (effects: readonly Effect[]) => effects.map((effect) => effect.do);
