@@ -141,7 +141,7 @@ describe('the queue', () => {
     await using sidecar = await startSidecar({ maxExecutions: 1 });
     await using client = await RawClient.connect(sidecar);
     await client.dispatch('busy', hanging);
-    const queue = { whenBusy: 'queue' };
+    const queue = { whenBusy: 'queue' } as const;
     await client.dispatch('late', hanging, { ...queue, queueTimeoutMs: 100 });
     await client.dispatch('unwanted', hanging, queue);
     await client.dispatch('stranded', hanging, queue);

@@ -9,7 +9,7 @@ const children: ChildProcess[] = [];
 afterEach(() => children.splice(0).forEach((child) => child.kill('SIGKILL')));
 
 async function sleeper(prefix: readonly string[] = []): Promise<ProcessInfo> {
-  const [command, ...args] = [...prefix, 'sleep', '600'] as [string, ...string[]];
+  const [command = '', ...args] = Array.from([...prefix, 'sleep', '600']);
   const child = spawn(command, args, { stdio: 'ignore', detached: true });
   children.push(child);
   await once(child, 'spawn');
