@@ -48,6 +48,15 @@ describe('the output of a run', () => {
     expect(stdout.lines.map((line) => line.length)).toEqual([70_000, result.length]);
   });
 
+  it('has its result found behind 30 MB that nobody had time to read before the exit (O11)', async () => {
+    const { outcome } = await runAndRead([
+      { do: 'fill', bytes: 30_000_000, lineBytes: 300 },
+      { do: 'result', result: 'the end' },
+      { do: 'exit', code: 0 },
+    ]);
+    expect(outcome).toMatchObject({ status: 'succeeded', result: 'the end' });
+  });
+
   it('has a gap of exactly the bytes of a line of 20 MB, and everything around it (O11)', async () => {
     const { outcome, end, stdout } = await runAndRead([
       { do: 'write', text: 'before\n' },
