@@ -115,6 +115,7 @@ describe('a failure', () => {
     { text: 'it said Request timed out' },
     { text: 'it said API Error: Unable to connect to API' },
     { text: 'connect ECONNREFUSED' },
+    { text: 'it said API Error: connect ECONNREFUSED' },
     { text: 'API Error: NOTECONNREFUSED' },
     { text: 'API Error: 400 "model: " is too long' },
     { text: 'it says prompt is too long: many tokens' },

@@ -182,10 +182,13 @@ describe('the message', () => {
 
 describe('an outcome that is to leave the sidecar', () => {
   const secret = 'sk-ant-0123456789';
-  const redactor = createRedactor([secret], (bytes) => Buffer.from(bytes).toString('base64'));
-  const outcome = build({ lifecycle: started, report: { ...REPORT, resultText: `a ${secret}` } }, SUCCEEDED);
+  const setUp = () => ({
+    redactor: createRedactor([secret], (bytes) => Buffer.from(bytes).toString('base64')),
+    outcome: build({ report: { ...REPORT, resultText: `a ${secret}` } }, SUCCEEDED),
+  });
 
   it('T6: has no secret in anything the run has said', () => {
+    const { redactor, outcome } = setUp();
     const said = { ...outcome, message: `m ${secret}`, sessionId: `s ${secret}`, model: `o ${secret}` };
     expect(redactOutcome(said, redactor)).toEqual({
       ...outcome,
@@ -197,6 +200,7 @@ describe('an outcome that is to leave the sidecar', () => {
   });
 
   it('T6: does not end in the beginning of a secret that it was cut in', () => {
+    const { redactor, outcome } = setUp();
     const result = `a ${secret.slice(0, -1)}`;
     expect(redactOutcome({ ...outcome, result, resultTruncated: true }, redactor).result).toBe('a [redacted]');
     expect(redactOutcome({ ...outcome, result }, redactor).result).toBe(result);
@@ -204,6 +208,7 @@ describe('an outcome that is to leave the sidecar', () => {
   });
 
   it('gets no field it did not have', () => {
+    const { redactor, outcome } = setUp();
     const { result: _result, sessionId: _sessionId, model: _model, ...bare } = outcome;
     expect(redactOutcome(bare, redactor)).toEqual(bare);
   });
