@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type LifecycleEvent, newLifecycle, step } from '../core/lifecycle.js';
+import { type LifecycleEvent, newLifecycle } from '../core/lifecycle-state.js';
+import { step } from '../core/lifecycle.js';
 import { answer, GOOD, hear, INIT, synthetic, toolResult, toolUse } from '../testing/stream.js';
 import { classifyStderr } from './failures.js';
 import { type Reading } from './interpret.js';

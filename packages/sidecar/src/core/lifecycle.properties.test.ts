@@ -28,7 +28,8 @@ import {
   treeDead,
   turnStarted,
 } from '../testing/lives.js';
-import { type Effect, type LifecycleEvent, newLifecycle, step } from './lifecycle.js';
+import { type Effect, type LifecycleEvent, newLifecycle } from './lifecycle-state.js';
+import { step } from './lifecycle.js';
 
 describe('for any sequence of events', () => {
   const at = fc.integer({ min: 0, max: 300 });

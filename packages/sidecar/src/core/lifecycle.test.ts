@@ -27,7 +27,8 @@ import {
   treeDead,
   turnStarted,
 } from '../testing/lives.js';
-import { type Lifecycle, type LifecycleEvent, newLifecycle, type Phase, stateOf, step } from './lifecycle.js';
+import { type Lifecycle, type LifecycleEvent, newLifecycle, type Phase, stateOf } from './lifecycle-state.js';
+import { step } from './lifecycle.js';
 
 describe('an execution in the queue', () => {
   it('O16: is prepared when its turn comes, and not before', () => {

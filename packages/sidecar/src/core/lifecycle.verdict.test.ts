@@ -25,7 +25,7 @@ import {
   treeDead,
   turnStarted,
 } from '../testing/lives.js';
-import { type LifecycleEvent } from './lifecycle.js';
+import { type LifecycleEvent } from './lifecycle-state.js';
 
 /** What the run prints comes in its order; everything else can be heard of at any time. */
 function everyOrder(printed: readonly LifecycleEvent[], heard: readonly LifecycleEvent[]): LifecycleEvent[][] {

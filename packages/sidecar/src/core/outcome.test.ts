@@ -1,6 +1,6 @@
 import { type Outcome, OUTCOME_REASONS, outcomeSchema, type Verdict } from '@outrigger/protocol';
 import { describe, expect, it } from 'vitest';
-import { type Lifecycle, newLifecycle } from './lifecycle.js';
+import { type Lifecycle, newLifecycle } from './lifecycle-state.js';
 import {
   buildOutcome,
   describe as describeVerdict,

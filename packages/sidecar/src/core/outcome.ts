@@ -1,5 +1,5 @@
 import { type Outcome, OUTCOME_REASONS, type OutcomeReason, type Verdict } from '@outrigger/protocol';
-import { type Lifecycle } from './lifecycle.js';
+import { type Lifecycle } from './lifecycle-state.js';
 import { type Redactor } from './redact.js';
 
 /** What the run told about itself; see `claude/interpret.ts`. */

@@ -2,7 +2,7 @@ import { LIMITS, type ReasonOf } from '@outrigger/protocol';
 import { classifyStderr } from '../claude/failures.js';
 import { interpretLine, mayMatter, NEW_STREAM, type Reading, type StreamState } from '../claude/interpret.js';
 import { monotonicMs } from '../clock.js';
-import { type Exit } from '../core/lifecycle.js';
+import { type Exit } from '../core/lifecycle-state.js';
 import { type RunReport } from '../core/outcome.js';
 import { type AttemptFiles } from '../state/folder.js';
 import { waitAtMost } from '../timeout.js';

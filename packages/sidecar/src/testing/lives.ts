@@ -8,8 +8,8 @@ import {
   type LifecycleLimits,
   newLifecycle,
   type Phase,
-  step,
-} from '../core/lifecycle.js';
+} from '../core/lifecycle-state.js';
+import { step } from '../core/lifecycle.js';
 
 /** A deadline at 200 for what was started at 0. */
 export const LIMITS: LifecycleLimits = { timeoutMs: 200, graceMs: 20, backgroundTimeoutMs: 60 };

@@ -1,0 +1,65 @@
+import { mergeObservations, type Observation, type ReasonOf, type Verdict } from '@outrigger/protocol';
+import { type Exit, type Lifecycle } from './lifecycle-state.js';
+
+/** What a state of an execution amounts to: when it is done, and how it ended. */
+
+/** When a process that has printed its result is not waited for any longer; null: it is not done yet. */
+export function graceEnd(state: Lifecycle): number | null {
+  const at = doneAt(state);
+  return at === null || state.openTasks > 0 ? at : at + state.limits.graceMs;
+}
+
+/** When the result stands, unless something happens before; null: there is none, or a further turn has begun. */
+export function doneAt(state: Lifecycle): number | null {
+  const { result, isTurnOpen, openTasks, limits } = state;
+  if (result === null || isTurnOpen) return null;
+  return openTasks > 0 ? result.at + limits.backgroundTimeoutMs : Math.max(result.at, state.taskEndedAt ?? result.at);
+}
+
+/**
+ * What the run itself says about its end. A result counts as of the exit at the latest, since a process prints nothing
+ * after it; an exit speaks only where there is no final result.
+ */
+function ownObservations(state: Lifecycle, stderrFailure: ReasonOf<'failed'> | null): Observation[] {
+  const { exit } = state;
+  const said = resultObservation(state);
+  if (said !== null) return [{ ...said, at: Math.min(said.at, exit?.at ?? Infinity) }];
+  return exit === null ? [] : [{ kind: 'failed', reason: exitReason(exit, stderrFailure), at: exit.at }];
+}
+
+/**
+ * While tasks are open, the moment up to which they are waited for is still to come, and decides only what has no earlier
+ * cause. Who crashes before that, or before the turn that a task's end leads to, has not finished.
+ */
+function resultObservation(state: Lifecycle): Observation | null {
+  const { result, exit, settledAt } = state;
+  const at = doneAt(state) ?? settledAt;
+  if (result === null || at === null) return null;
+  if (result.failure !== null) return { kind: 'failed', reason: result.failure, at: result.at };
+  if (settledAt !== null) return { kind: 'completed', at: Math.min(at, Math.max(result.at, settledAt)) };
+  const isAnotherDue = state.openTasks > 0 || state.taskEndedAt !== null;
+  const hasCrashed = exit !== null && exit.code !== 0 && exit.at < (graceEnd(state) ?? Infinity);
+  return isAnotherDue && hasCrashed ? null : { kind: 'completed', at };
+}
+
+/** Whoever was killed did not end for what stderr tells of. */
+function exitReason(exit: Exit, stderrFailure: ReasonOf<'failed'> | null): ReasonOf<'failed'> {
+  if (exit.code === 0) return 'no_result';
+  if (exit.isOutOfMemory === true) return 'out_of_memory';
+  return exit.code === null ? 'crashed' : (stderrFailure ?? 'crashed');
+}
+
+/**
+ * The deadline, whether or not its timer was heard of: a timer that is late must not change the verdict. A deadline
+ * still to come is later than whatever ended the run, and decides nothing.
+ */
+function deadlineObservation(state: Lifecycle): Observation[] {
+  if (state.startedAt === null) return [];
+  return [{ kind: 'hard_timeout', reason: 'deadline', at: state.startedAt + state.limits.timeoutMs }];
+}
+
+/** The verdict on everything that is known; null while nothing that decides is. */
+export function verdictOn(state: Lifecycle, stderrFailure: ReasonOf<'failed'> | null = null): Verdict | null {
+  const own = ownObservations(state, stderrFailure);
+  return mergeObservations([...state.observations, ...own, ...deadlineObservation(state)]);
+}
