@@ -148,3 +148,15 @@ describe('SIGTERM', () => {
     }
   });
 });
+
+it('a crash is told with the last line of stderr, without secrets', async () => {
+  await using sidecar = await startSidecar({ credential: 'a-credential-for-this-test' });
+  await using client = await RawClient.connect(sidecar);
+  await client.dispatch('run', [
+    { do: 'write', to: 'stderr', text: "first\nerror: unknown option '--nonsense' a-credential-for-this-test\n" },
+    { do: 'exit', code: 1 },
+  ]);
+  const { reason, message } = await client.outcome('run');
+  expect(reason).toBe('crashed');
+  expect(message).toContain("Exit code 1. The last line on stderr: error: unknown option '--nonsense' [redacted]");
+});

@@ -11,7 +11,7 @@ describe('a process that cannot be started', () => {
     [
       'the executable is missing',
       (path) => ({ claude: join(path, 'missing') }),
-      'missing: there is no such executable file',
+      'missing: it is no executable file',
     ],
     [
       'the executable is none',
@@ -19,7 +19,7 @@ describe('a process that cannot be started', () => {
         writeFileSync(join(path, 'text'), '#!/bin/sh\n', { mode: 0o644 });
         return { claude: join(path, 'text') };
       },
-      'text: there is no such executable file',
+      'text: it is no executable file',
     ],
     ['the folder is missing', (path) => ({ cwd: join(path, 'gone') }), 'gone: there is no such folder'],
     [

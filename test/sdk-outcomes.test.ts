@@ -138,4 +138,23 @@ describe('fleet.execution', () => {
     await fleet.connect({ url, token });
     expect(await execution.outcome).toMatchObject({ status: 'succeeded' });
   });
+
+  it('that is being handled when the fleet is closed is acknowledged first', async () => {
+    await using sidecar = await startSidecar();
+    let isSaved = false;
+    const save = async () => {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      isSaved = true;
+    };
+    const host = await connectFleet(sidecar, { onOutcome: save });
+    const execution = await host.agent.dispatch({ prompt: script({ do: 'result' }) });
+    await execution.outcome;
+    await host.fleet.close();
+    expect(isSaved).toBe(true);
+
+    const again: unknown[] = [];
+    await using next = await connectFleet(sidecar, { onOutcome: (outcome) => void again.push(outcome) });
+    expect((await next.agent.status()).counts.unacknowledged).toBe(0);
+    expect(again).toEqual([]);
+  });
 });

@@ -49,7 +49,7 @@ async function onStandInApi(): Promise<boolean> {
   await using sidecar = await startSidecar(['--claude', claude.path, '--upstream', api.url], {
     CLAUDE_CODE_OAUTH_TOKEN: 'sk-ant-oat01-stand-in',
   });
-  console.log(`Claude Code ${claude.version}, three runs on one agent, against a stand-in API on this machine\n`);
+  console.log(`Claude Code ${claude.version}, three runs on one agent, a stand-in API\n`);
   return await followAll(sidecar, RUNS);
 }
 

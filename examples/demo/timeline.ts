@@ -12,8 +12,11 @@ const DEFAULT_COLUMNS = 120;
 const TIMELINE_PREFIX_CHARS = 23;
 /** Below this the table leaves out what matters least. */
 const WIDE_COLUMNS = 100;
-const RESULT_CHARS_MIN = 12;
-const RESULT_CHARS_MAX = 36;
+/** What the narrow and the wide table need besides the result. */
+const NARROW_CHARS = 54;
+const WIDE_CHARS = 72;
+/** With less room than this for the result it is left out. */
+const RESULT_CHARS_MIN = 8;
 
 /** Prints what happens to several runs as one list, a line an event. Colours only where the output is a terminal. */
 export class Timeline {
@@ -29,7 +32,9 @@ export class Timeline {
     const paint = RUN_COLORS[this.#names.indexOf(name) % RUN_COLORS.length] ?? String;
     const width = Math.max(...this.#names.map((other) => other.length));
     const text = shorten(detail, columns() - width - TIMELINE_PREFIX_CHARS);
-    console.log(`${colors.dim(`${seconds}s`)}  ${paint(name.padEnd(width))}  ${what.padEnd(9)}  ${colors.dim(text)}`);
+    console.log(
+      `${colors.dim(`${seconds}s`)}  ${paint(name.padEnd(width))}  ${what.padEnd(9)}  ${colors.dim(text)}`.trimEnd(),
+    );
   }
 
   /** One event of a run, if it says something to a person. */
@@ -68,14 +73,23 @@ export function outcomeTable(outcomes: readonly (readonly [string, Outcome])[]):
     outcome.costUsd === undefined ? '-' : `$${outcome.costUsd.toFixed(4)}`,
     outcome.exit.code ?? outcome.exit.signal ?? '-',
   ]);
-  const resultChars = isWide ? RESULT_CHARS_MAX : RESULT_CHARS_MIN;
+  const resultChars = columns() - (isWide ? WIDE_CHARS : NARROW_CHARS);
+  const hasResult = resultChars >= RESULT_CHARS_MIN;
   const table = new Table({
-    head: ['run', 'status', 'reason', 'took', 'turns', ...(isWide ? ['cost', 'exit'] : []), 'result'],
+    head: [
+      'run',
+      'status',
+      'reason',
+      'took',
+      'turns',
+      ...(isWide ? ['cost', 'exit'] : []),
+      ...(hasResult ? ['result'] : []),
+    ],
     style: { head: [], border: [], compact: true },
   });
   outcomes.forEach(([, outcome], i) => {
     const result = shorten(outcome.result ?? outcome.message, resultChars);
-    table.push([...(narrow[i] ?? []), ...(isWide ? (wide[i] ?? []) : []), result]);
+    table.push([...(narrow[i] ?? []), ...(isWide ? (wide[i] ?? []) : []), ...(hasResult ? [result] : [])]);
   });
   return table.toString();
 }

@@ -40,7 +40,7 @@ export const OUTCOME_REASONS = {
     status: 'failed',
     meaning: 'The provider does not know the credential or does not accept its kind.',
     retryable: false,
-    advice: 'Check what was configured as the credential.',
+    advice: 'Check what was configured as the credential, and whether it has expired.',
   },
   rate_limited: {
     status: 'failed',
@@ -116,7 +116,7 @@ export const OUTCOME_REASONS = {
   },
   crashed: {
     status: 'failed',
-    meaning: 'The process ended by a signal or a bad exit code without saying why.',
+    meaning: 'The process ended by a signal or a bad exit code, without a result.',
     retryable: true,
     advice: 'Look at stderr; dispatch again.',
   },

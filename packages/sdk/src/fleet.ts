@@ -15,6 +15,9 @@ import { memoryStore } from './store/memory.js';
 import { type Store } from './store/store.js';
 import { type Tracker } from './tracker.js';
 
+/** How long closing waits for outcomes that are being handled. */
+const CLOSE_MS_MAX = 10_000;
+
 export interface FleetOptions extends Partial<LinkTiming> {
   /** @default memoryStore() */
   store?: Store;
@@ -126,14 +129,27 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
     });
   }
 
-  /** Closes every connection and fails what is pending with `fleet_closed`. What runs on the agents goes on. */
+  /**
+   * Closes every connection and fails what is pending with `fleet_closed`. What runs on the agents goes on.
+   *
+   * An `onOutcome` that is under way may end and its outcome be acknowledged first, for at most ten seconds; one that
+   * fails is not tried again, and its outcome comes again to the next host.
+   */
   async close(): Promise<void> {
     this.#closedBy ??= sdkError('fleet_closed', 'the fleet was closed');
     const error = this.#closedBy;
     this.#delivery.close();
+    await this.#settled();
     for (const ledger of this.#ledgers.values()) ledger.abandon(error);
     await Promise.all([...this.#links].map((link) => link.close(error)));
     await this.#store.close();
+  }
+
+  async #settled(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const isLate = new Promise<void>((resolve) => (timer = setTimeout(resolve, CLOSE_MS_MAX)));
+    await Promise.race([isLate, Promise.all([...this.#ledgers.values()].map((ledger) => ledger.settled()))]);
+    clearTimeout(timer);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

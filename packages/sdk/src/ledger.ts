@@ -29,6 +29,8 @@ export class Ledger implements LinkOwner {
   readonly #options: LedgerOptions;
   /** Executions without an acknowledged outcome. */
   readonly #trackers = new Map<string, Tracker>();
+  /** Outcomes on their way from the agent to their acknowledgement. */
+  readonly #concluding = new Set<Promise<void>>();
   #link: AgentLink | null = null;
   #wasLost = false;
 
@@ -91,7 +93,7 @@ export class Ledger implements LinkOwner {
 
   onNotice(frame: SidecarFrame<'state' | 'outcome'>): void {
     if (frame.type === 'outcome') {
-      void this.#conclude(frame.outcome, frame.end);
+      this.#conclude(frame.outcome, frame.end);
       return;
     }
     // What an acknowledged execution still has to say comes too late to matter.
@@ -107,7 +109,7 @@ export class Ledger implements LinkOwner {
   /** Takes what an answer says about an execution. */
   take(summary: ExecutionSummary): Tracker {
     const tracker = this.#takeState(summary);
-    if (summary.outcome !== undefined && summary.end !== undefined) void this.#conclude(summary.outcome, summary.end);
+    if (summary.outcome !== undefined && summary.end !== undefined) this.#conclude(summary.outcome, summary.end);
     return tracker;
   }
 
@@ -144,7 +146,17 @@ export class Ledger implements LinkOwner {
     );
   }
 
-  async #conclude(outcome: Outcome, end: Cursor): Promise<void> {
+  /** Resolves when no outcome is on its way to its acknowledgement any more. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#concluding);
+  }
+
+  #conclude(outcome: Outcome, end: Cursor): void {
+    const concluding = this.#deliver(outcome, end).finally(() => this.#concluding.delete(concluding));
+    this.#concluding.add(concluding);
+  }
+
+  async #deliver(outcome: Outcome, end: Cursor): Promise<void> {
     const { executionId } = outcome;
     const onStored = (stored: Outcome, storedEnd: Cursor) => this.#track(executionId).conclude(stored, storedEnd);
     const mayAcknowledge = await this.#options.delivery.deliver({ agentId: this.agentId, outcome, end, onStored });

@@ -36,6 +36,6 @@ async function run(options: SidecarOptions): Promise<void> {
 
 main().catch((error: unknown) => {
   const message = error instanceof OptionError ? error.message : ((error as Error).stack ?? String(error));
-  console.error(`outrigger-sidecar: ${message}`);
+  console.error(`outrigger-sidecar: ${message}${error instanceof OptionError ? '; see --help' : ''}`);
   process.exit(error instanceof OptionError ? EXIT_BAD_OPTION : 1);
 });

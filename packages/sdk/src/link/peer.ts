@@ -8,6 +8,11 @@ import {
 } from '@outrigger/protocol';
 import { sdkError } from '../errors.js';
 
+const ADVICE_ON_STATUS: Readonly<Record<number, string>> = {
+  404: 'the protocol is served at /, so leave the path out of the URL',
+  429: 'too many attempts have failed from here; wait some seconds',
+};
+
 /** Names the far side of a connection in the errors it is the cause of. Never by its URL, which may hold a secret. */
 export class Peer {
   readonly #agentId: string | undefined;
@@ -20,6 +25,7 @@ export class Peer {
   }
 
   unreachable(what: string, cause?: unknown): OutriggerError {
+    if (what.includes('EPROTO')) what = 'it does not speak TLS; is its URL ws: and not wss:?';
     return sdkError('agent_unreachable', `${this.#name} cannot be reached: ${what}`, { cause });
   }
 
@@ -29,9 +35,11 @@ export class Peer {
 
   /** It answered the upgrade with an HTTP status. */
   refused(status: number): OutriggerError {
-    return status === 401
-      ? sdkError('unauthorized', `${this.#name} refused the control token; check that it is the agent's own`)
-      : this.unreachable(`answered the upgrade with HTTP ${status}`);
+    if (status === 401) {
+      return sdkError('unauthorized', `${this.#name} refused the control token; check that it is the agent's own`);
+    }
+    const advice = ADVICE_ON_STATUS[status] ?? 'look into its log';
+    return sdkError('agent_unreachable', `${this.#name} answered with HTTP ${status}: ${advice}`);
   }
 
   /** It says what is wrong before it closes. */

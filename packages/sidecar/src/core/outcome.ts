@@ -1,5 +1,5 @@
 import { type Outcome, OUTCOME_REASONS, type OutcomeReason, type Verdict } from '@outrigger/protocol';
-import { type Lifecycle } from './lifecycle-state.js';
+import { type Exit, type Lifecycle } from './lifecycle-state.js';
 import { type Redactor } from './redact.js';
 
 /** What the run told about itself; see `claude/interpret.ts`. */
@@ -14,6 +14,8 @@ export interface RunReport {
   readonly usage: NonNullable<Outcome['usage']> | null;
   /** Epoch ms at which the provider says its limit ends. */
   readonly retryAt: number | null;
+  /** The last line of stderr, for a run that crashed. */
+  readonly lastWords?: string | null;
 }
 
 export const EMPTY_REPORT: RunReport = {
@@ -98,9 +100,16 @@ const NOT_TOLD_BY_RUN: readonly OutcomeReason[] = ['crashed', 'no_result', 'out_
 export function describe(verdict: Verdict, lifecycle: Lifecycle, report: RunReport): string {
   const { meaning } = OUTCOME_REASONS[verdict.reason];
   if (verdict.reason === 'spawn_failed' && lifecycle.launchError !== null) return lifecycle.launchError;
-  if (verdict.reason === 'crashed' && lifecycle.exit !== null) return `${meaning} ${describeExit(lifecycle.exit)}`;
+  if (verdict.reason === 'crashed' && lifecycle.exit !== null) return describeCrash(lifecycle.exit, report);
   const isToldByRun = verdict.status === 'failed' && !NOT_TOLD_BY_RUN.includes(verdict.reason);
   return isToldByRun ? (report.errorText ?? meaning) : meaning;
+}
+
+/** Stderr may say what the process did not: a flag it does not know, for one. */
+function describeCrash(exit: Exit, report: RunReport): string {
+  const { meaning } = OUTCOME_REASONS.crashed;
+  const lastWords = report.lastWords == null ? '' : ` The last line on stderr: ${report.lastWords}`;
+  return `${meaning} ${describeExit(exit)}${lastWords}`;
 }
 
 function describeExit(exit: { code: number | null; signal: string | null }): string {

@@ -19,6 +19,8 @@ import { type FolderWatch, watchFolder } from './watch.js';
 const LAST_READ_MS_MAX = 5000;
 /** How much of the end of stderr is looked at for why a run ended. */
 const STDERR_TAIL_BYTES = 8192;
+/** How much of the last line of stderr is quoted for a crash. */
+const LAST_WORDS_CHARS_MAX = 300;
 /** How long the notice of an exit may be on its way once the tree is dead. */
 const EXIT_NOTICE_MS_MAX = 1000;
 /** How often a tree is looked at that can only be known by its lineage. */
@@ -123,12 +125,14 @@ export class Attempt {
   }
 
   /** Resolves when everything up to the fixed ends has been read, or that has taken too long. */
-  async readToEnds(): Promise<{ stderrFailure: ReasonOf<'failed'> | null }> {
+  async readToEnds(): Promise<{ stderrFailure: ReasonOf<'failed'> | null; lastWords: string | null }> {
     const isRead = new Promise<void>((resolve) => (this.#resolveLastRead = resolve));
     this.#follower.pump();
     await waitAtMost(LAST_READ_MS_MAX, isRead);
     this.#follower.stop();
-    return { stderrFailure: classifyStderr(this.stderr.tail(STDERR_TAIL_BYTES)) };
+    const tail = this.stderr.tail(STDERR_TAIL_BYTES);
+    const lastWords = tail.trim().split('\n').at(-1)?.trim().slice(0, LAST_WORDS_CHARS_MAX);
+    return { stderrFailure: classifyStderr(tail), lastWords: lastWords === '' ? null : (lastWords ?? null) };
   }
 
   /** Ends every process of the attempt; see {@link killTree}. `graceMs` 0: without asking first. */

@@ -54,7 +54,7 @@ export function launch(request: LaunchRequest, callbacks: LaunchCallbacks): void
 
 /** Found out beforehand, because afterwards it would only be the exit code of whatever leads to the command. */
 function commandProblem(command: string): string {
-  return `cannot start ${command}: there is no such executable file; check --claude, PATH and the file's mode`;
+  return `cannot start ${command}: it is no executable file; check --claude, PATH and the file's mode`;
 }
 
 /** A missing folder makes `spawn` report that the command was not found, so it is looked at first. */

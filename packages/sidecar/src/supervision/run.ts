@@ -66,6 +66,7 @@ export class Run {
   #files: AttemptFiles | null = null;
   #attempt: Attempt | null = null;
   #toolSince: number | null = null;
+  #lastWords: string | null = null;
   #outcome: Outcome | null = null;
 
   constructor(init: RunInit, context: RunContext) {
@@ -170,7 +171,7 @@ export class Run {
 
   get #report(): RunReport {
     const report = this.#attempt?.report ?? EMPTY_REPORT;
-    return { ...report, sessionId: report.sessionId ?? this.#sessionId };
+    return { ...report, sessionId: report.sessionId ?? this.#sessionId, lastWords: this.#lastWords };
   }
 
   #duration(name: keyof typeof DURATIONS): number {
@@ -257,8 +258,9 @@ export class Run {
 
   async #readLogs(): Promise<void> {
     this.#attempt?.fixEnds();
-    const stderrFailure = (await this.#attempt?.readToEnds())?.stderrFailure ?? null;
-    this.#tell({ type: 'logs_read', stderrFailure });
+    const read = await this.#attempt?.readToEnds();
+    this.#lastWords = read?.lastWords ?? null;
+    this.#tell({ type: 'logs_read', stderrFailure: read?.stderrFailure ?? null });
   }
 
   async #kill(graceMs: number): Promise<void> {
