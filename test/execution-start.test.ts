@@ -8,11 +8,7 @@ import { startSidecar } from './support/sidecar.js';
 
 describe('a process that cannot be started', () => {
   it.each<[string, (folder: string) => { claude?: string; cwd?: string }, string]>([
-    [
-      'the executable is missing',
-      (path) => ({ claude: join(path, 'missing') }),
-      'missing: it is no executable file',
-    ],
+    ['the executable is missing', (path) => ({ claude: join(path, 'missing') }), 'missing: it is no executable file'],
     [
       'the executable is none',
       (path) => {
@@ -119,4 +115,16 @@ describe('what a run gets', () => {
       expect(error).toMatchObject({ code: 'invalid', data: { issues: [{ path: `request.env.${name}` }] } });
     },
   );
+});
+
+it.each([
+  ['a path through a file', '/etc/passwd/x'],
+  ['a name that is too long', `/${'a'.repeat(300)}`],
+])('a working directory that is %s ends that run alone (P6, I12)', async (_what, cwd) => {
+  await using sidecar = await startSidecar();
+  await using client = await RawClient.connect(sidecar);
+  await client.dispatch('run', [{ do: 'result' }], { cwd });
+  expect(await client.outcome('run')).toMatchObject({ status: 'failed', reason: 'spawn_failed', survivors: 0 });
+  await client.dispatch('next', [{ do: 'result' }]);
+  expect(await client.outcome('next')).toMatchObject({ status: 'succeeded' });
 });

@@ -32,6 +32,7 @@ async function run(options: SidecarOptions): Promise<void> {
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
+  process.on('SIGHUP', onSignal);
 }
 
 main().catch((error: unknown) => {

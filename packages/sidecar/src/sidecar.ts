@@ -86,11 +86,13 @@ export async function startSidecar(options: SidecarOptions, logger: Logger): Pro
     state.unlock();
     throw new OptionError(`--listen ${options.listen.host}:${options.listen.port}: ${(error as Error).message}`);
   });
-  void claudeVersion(options.claude).then((version) => {
-    cliVersion = version;
-    if (version === null)
-      logger.warn({ claude: options.claude }, '--claude does not say its version; can it be started?');
-  });
+  void claudeVersion(options.claude)
+    .catch(() => null)
+    .then((version) => {
+      cliVersion = version;
+      if (version === null)
+        logger.warn({ claude: options.claude }, '--claude does not say its version; can it be started?');
+    });
 
   let stopped: Promise<void> | null = null;
   return {

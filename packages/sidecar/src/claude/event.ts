@@ -1,5 +1,10 @@
 import { z } from 'zod';
 
+/** Blocks of one message that are looked at; looking at millions would keep everybody waiting. */
+const BLOCKS_MAX = 1000;
+/** A longer name of a session or model is none, and would make an outcome too large to send. */
+const NAME_CHARS_MAX = 256;
+
 /** A field that is left out when it is not what it should be, so that it costs the run nothing. */
 const lenient = <T extends z.ZodType>(schema: T) => schema.optional().catch(undefined);
 
@@ -10,8 +15,8 @@ const EPOCH_SECONDS_MAX = 8_640_000_000_000;
 const eventSchema = z.object({
   type: z.string(),
   subtype: lenient(z.string()),
-  session_id: lenient(z.string()),
-  model: lenient(z.string()),
+  session_id: lenient(z.string().max(NAME_CHARS_MAX)),
+  model: lenient(z.string().max(NAME_CHARS_MAX)),
   parent_tool_use_id: lenient(z.string()),
   message: lenient(z.object({ model: lenient(z.string()), content: z.unknown() })),
   task_id: lenient(z.string()),
@@ -70,7 +75,7 @@ export function parseEvent(line: string): StreamEvent | null {
 export function blocksOf(event: StreamEvent): Block[] {
   const content = event.message?.content;
   if (!Array.isArray(content)) return [];
-  return content.flatMap((block) => blockSchema.safeParse(block).data ?? []);
+  return content.slice(0, BLOCKS_MAX).flatMap((block) => blockSchema.safeParse(block).data ?? []);
 }
 
 export function textOf(event: StreamEvent): string {

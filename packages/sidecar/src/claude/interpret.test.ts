@@ -324,10 +324,10 @@ describe('a notice that the CLI tries again', () => {
   });
 
   it('says so in words, which a good result takes back', () => {
-    const words = 'The provider refused the credential (401).';
+    const words = 'The provider refused the credential (401). It is wrong, or has expired.';
     expect(report(retry(401, 'authentication_failed')).errorText).toBe(words);
     expect(report(retry(null, 'authentication_failed')).errorText).toBe(
-      'The provider refused the credential (authentication_failed).',
+      'The provider refused the credential (authentication_failed). It is wrong, or has expired.',
     );
     expect(report(retry(401, 'authentication_failed'), GOOD).errorText).toBeNull();
   });

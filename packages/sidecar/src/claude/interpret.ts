@@ -198,7 +198,7 @@ function evidenceOf(event: StreamEvent, text: string | undefined): FailureEviden
 function errorText(event: StreamEvent): string {
   const errors = (event.errors ?? []).filter((error) => typeof error === 'string');
   const said = event.result ?? (errors.length > 0 ? errors.join('; ') : undefined);
-  return (said ?? `Claude Code ended with ${event.subtype ?? 'an error'}.`).slice(0, ERROR_TEXT_CHARS_MAX);
+  return beginning(said ?? `Claude Code ended with ${event.subtype ?? 'an error'}.`);
 }
 
 function toUsage(usage: NonNullable<StreamEvent['usage']>): NonNullable<Outcome['usage']> {
@@ -219,7 +219,7 @@ function withKnown(report: RunReport, values: { [K in keyof RunReport]?: RunRepo
 
 /** As much of a text as it takes to tell it from others. */
 function comparable(text: string): string {
-  return text.trim().slice(0, ERROR_TEXT_CHARS_MAX);
+  return beginning(text.trim());
 }
 
 function idsOf(tasks: NonNullable<StreamEvent['tasks']>): ReadonlySet<string> {
@@ -241,4 +241,9 @@ export function truncateUtf8(text: string, bytesMax: number): { text: string; is
   let end = bytesMax;
   while (end > 0 && ((bytes[end] ?? 0) & 0b1100_0000) === 0b1000_0000) end--;
   return { text: bytes.toString('utf8', 0, end), isTruncated: true };
+}
+
+/** A copy: a slice would keep the whole text in memory. */
+function beginning(text: string): string {
+  return Buffer.from(text.slice(0, ERROR_TEXT_CHARS_MAX)).toString();
 }

@@ -2,6 +2,9 @@ import { type Observation, type ReasonOf } from '@outrigger/protocol';
 import { type Effect, type Lifecycle, type LifecycleEvent, type Step } from './lifecycle-state.js';
 import { doneAt, graceEnd, verdictOn } from './verdict.js';
 
+/** A run that reports the same trouble a million times is heard a hundred times. */
+const OBSERVATIONS_MAX = 100;
+
 /** Advances the execution by one event. An event that comes too late for its phase changes nothing. */
 export function step(state: Lifecycle, event: LifecycleEvent): Step {
   switch (event.type) {
@@ -105,7 +108,8 @@ function onGraceOver(state: Lifecycle): Step {
 
 /** Something from outside that ends the run, whatever it is doing. With the verdict the set of observations is closed. */
 function onCause(state: Lifecycle, observation: Observation): Step {
-  return state.verdict === null ? close(observe(state, observation)) : unchanged(state);
+  if (state.verdict !== null) return unchanged(state);
+  return close(state.observations.length < OBSERVATIONS_MAX ? observe(state, observation) : state);
 }
 
 /** Only what runs has logs to be read; what was not started yet ends when its turn comes. */

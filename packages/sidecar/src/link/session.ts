@@ -69,6 +69,7 @@ export class Session {
       supervisor: options.supervisor,
       redactor: options.redactor,
       hasRoom: () => this.#hasRoom(),
+      onFailed: (error) => this.#options.logger.error({ err: error }, 'a reader of a run cannot go on'),
       send: (frame) => this.#send(frame),
     });
     this.#helloTimer = setTimeout(() => this.close('helloTimeout'), LIMITS.helloTimeoutMs);

@@ -14,6 +14,8 @@ export interface SubscriptionOptions {
   readonly redactor: CurrentRedactor;
   /** False while the connection has enough queued; `resume` is called when it has room again. */
   readonly hasRoom: () => boolean;
+  /** It could not go on, and is closed. */
+  readonly onFailed: (error: unknown) => void;
   readonly send: (frame: SidecarFrame<'output' | 'stderr' | 'gap'>) => void;
 }
 
@@ -71,8 +73,18 @@ export class Subscription {
     throw outsideLogs('it lies behind the end of the output');
   }
 
+  /** A run can remove or replace its own logs; that is this reader's loss and nobody else's. */
   #send(): void {
     this.#turn = null;
+    try {
+      this.#sendTurn();
+    } catch (error) {
+      this.close();
+      this.#options.onFailed(error);
+    }
+  }
+
+  #sendTurn(): void {
     if (this.#readers.length === 0 && this.#options.run.attempt !== null) this.#openLogs();
     for (let turnBytes = 0; turnBytes < TURN_BYTES;) {
       if (this.#creditBytes <= 0 || !this.#options.hasRoom()) return;

@@ -4,7 +4,7 @@ import { Subscription, type SubscriptionOptions } from './subscription.js';
 
 export type SubscriptionRequest = NonNullable<Hello['cursors']>[number];
 
-export interface SubscriptionsOptions extends Pick<SubscriptionOptions, 'redactor' | 'hasRoom' | 'send'> {
+export interface SubscriptionsOptions extends Pick<SubscriptionOptions, 'redactor' | 'hasRoom' | 'send' | 'onFailed'> {
   readonly supervisor: Supervisor;
 }
 

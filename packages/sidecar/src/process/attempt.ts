@@ -154,6 +154,7 @@ export class Attempt {
     this.stdout.fixEnd();
     this.stderr.fixEnd();
     clearInterval(this.#lineageTimer);
+    this.#stream = { ...NEW_STREAM, report: this.#stream.report };
     this.#follower.stop();
     this.#watch.close();
     this.stdout.release();

@@ -57,11 +57,14 @@ function commandProblem(command: string): string {
   return `cannot start ${command}: it is no executable file; check --claude, PATH and the file's mode`;
 }
 
-/** A missing folder makes `spawn` report that the command was not found, so it is looked at first. */
+/** A folder that cannot be entered makes `spawn` report that the command was not found, so it is looked at first. */
 function cwdProblem(cwd: string): string | null {
-  const stats = statSync(cwd, { throwIfNoEntry: false });
-  if (stats === undefined) return `cannot start in ${cwd}: there is no such folder`;
-  return stats.isDirectory() ? null : `cannot start in ${cwd}: it is not a folder`;
+  try {
+    return statSync(cwd).isDirectory() ? null : `cannot start in ${cwd}: it is not a folder`;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    return `cannot start in ${cwd}: ${code === 'ENOENT' ? 'there is no such folder' : message}`;
+  }
 }
 
 const SPAWN_PROBLEMS: Readonly<Record<string, string>> = {

@@ -1,4 +1,7 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+
+/** A file can claim any size; what stands further behind can be neither read nor counted. */
+const LOG_BYTES_MAX = 2 ** 50;
 
 /**
  * One output log of an execution: a file that a child appends to and any number of readers follow.
@@ -23,7 +26,9 @@ export class Log {
 
   /** Readers open the log for as long as they follow it; the last one to leave closes the file. */
   open(): void {
-    if (this.#users++ === 0) this.#fd = openSync(this.path, 'r');
+    if (this.#users === 0)
+      this.#fd = openSync(this.path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    this.#users++;
   }
 
   release(): void {
@@ -34,7 +39,7 @@ export class Log {
 
   /** Bytes that can be read now. */
   size(): number {
-    return this.#end ?? fstatSync(this.#opened()).size;
+    return this.#end ?? Math.min(fstatSync(this.#opened()).size, LOG_BYTES_MAX);
   }
 
   /** When the file was last written to, in epoch ms. */
@@ -44,7 +49,7 @@ export class Log {
 
   /** Fixes the end at the present size. */
   fixEnd(): number {
-    this.#end ??= fstatSync(this.#opened()).size;
+    this.#end ??= this.size();
     return this.#end;
   }
 

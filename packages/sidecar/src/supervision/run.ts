@@ -253,19 +253,31 @@ export class Run {
       files: this.#files,
       credential: this.#credential,
     });
-    this.#attempt?.launch(launchRequest, this.#context.markers, this.id);
+    try {
+      this.#attempt?.launch(launchRequest, this.#context.markers, this.id);
+    } catch (error) {
+      const message = `cannot start ${this.#context.command}: ${(error as Error).message}`;
+      this.#tell({ type: 'launch_failed', at: monotonicMs(), message });
+    }
   }
 
   async #readLogs(): Promise<void> {
     this.#attempt?.fixEnds();
-    const read = await this.#attempt?.readToEnds();
+    const read = await this.#attempt?.readToEnds().catch((error: unknown) => this.#warn(error, 'logs cannot be read'));
     this.#lastWords = read?.lastWords ?? null;
     this.#tell({ type: 'logs_read', stderrFailure: read?.stderrFailure ?? null });
   }
 
   async #kill(graceMs: number): Promise<void> {
-    const survivors = (await this.#attempt?.kill(graceMs)) ?? null;
+    const killed = this.#attempt?.kill(graceMs).catch((error: unknown) => this.#warn(error, 'tree cannot be killed'));
+    const survivors = (await killed) ?? null;
     this.#tell({ type: 'tree_dead', at: monotonicMs(), survivors });
+  }
+
+  /** What fails here must not take the other runs along. */
+  #warn(error: unknown, message: string): null {
+    this.#logger.error({ err: error }, message);
+    return null;
   }
 
   #end(): void {

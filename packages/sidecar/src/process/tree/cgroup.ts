@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import { type Mark, type Marker } from './marker.js';
 import { readProcess } from './proc.js';
 
+const REMOVE_TRIES = 20;
+const REMOVE_INTERVAL_MS = 250;
+
 /** Enters the group and becomes the command. The only shell there is; nothing of a dispatch is ever read by it. */
 const ENTER = ['/bin/sh', '-c', '{ echo 0 > "$0"; } 2>/dev/null; exec "$@"'] as const;
 
@@ -58,11 +61,19 @@ function markWith(folder: string): Mark {
         return pids.flatMap((pid) => readProcess(pid) ?? []);
       }),
     killAll: () => writeFileSync(join(folder, 'cgroup.kill'), '1'),
-    release: () =>
-      withNested(folder)
-        .reverse()
-        .forEach((group) => rmdirSync(group)),
+    release: () => removeGroups(folder, REMOVE_TRIES),
   };
+}
+
+/** The last thread of a dead process may still be giving its memory back: tried again, and never waited for. */
+function removeGroups(folder: string, triesLeft: number): void {
+  try {
+    withNested(folder)
+      .reverse()
+      .forEach((group) => rmdirSync(group));
+  } catch {
+    if (triesLeft > 0) setTimeout(() => removeGroups(folder, triesLeft - 1), REMOVE_INTERVAL_MS).unref();
+  }
 }
 
 /** A run can make groups within its own; they come after the one they are in. */

@@ -45,8 +45,11 @@ export class ProcessTree {
   }
 
   members(): ProcessInfo[] {
-    const byPid = new Map(this.#marks.flatMap((mark) => mark.members()).map((member) => [member.pid, member]));
-    return [...byPid.values()];
+    const marked = this.#marks.flatMap((mark) => mark.members());
+    const leader = this.#leader === null ? null : readProcess(this.#leader.pid);
+    // It can take its mark off, but not stop being the process that was started.
+    if (leader !== null && leader.startTime === this.#leader?.startTime) marked.push(leader);
+    return [...new Map(marked.map((member) => [member.pid, member])).values()];
   }
 
   /** Sends a signal to the process group of the first process, if that lives. */
@@ -86,6 +89,7 @@ function send(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    // Of another user (sudo): not ours to signal, found again by the next look, and counted as a survivor.
+    if (!['ESRCH', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
   }
 }
