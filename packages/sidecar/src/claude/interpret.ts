@@ -103,7 +103,7 @@ function onRetry(state: StreamState, event: StreamEvent): Interpretation {
   if (reason === null || !isCredentialFailure(reason)) return { state, readings: [] };
   const report = {
     ...state.report,
-    errorText: `The provider refused the credential (${event.error_status ?? event.error ?? ''}) It is wrong, or has expired.`,
+    errorText: `The provider refused the credential (${event.error_status ?? event.error ?? ''}). It is wrong, or has expired.`,
   };
   return {
     state: { ...state, report },
