@@ -56,6 +56,22 @@ describe('connecting', () => {
 });
 
 describe('a connection that breaks', () => {
+  it('20 times during a run of 200 lines costs no line and doubles none (T4)', async () => {
+    await using sidecar = await startSidecar();
+    let state = 7;
+    // A greeting and some lines each; what a cut leaves of a frame is read again.
+    const randomBudget = () => 3000 + ((state = (state * 1_103_515_245 + 12_345) % 2 ** 31) % 2000);
+    await using proxy = await TcpProxy.to(sidecar.url, { budgetOf: (n) => (n < 20 ? randomBudget() : undefined) });
+    await using host = await connectFleet(sidecar, { url: proxy.url });
+    const lines = { do: 'fill', lines: 200, lineBytes: 400, stamped: true, everyMs: 20 } as const;
+    const execution = await host.agent.dispatch({ prompt: script(lines, { do: 'result' }) });
+    const numbers = (await collect(execution)).flatMap((event) =>
+      event.type === 'message' && event.message?.['type'] === 'fill' ? [event.message['n']] : [],
+    );
+    expect(numbers).toEqual(Array.from({ length: 200 }, (_, n) => n));
+    expect(proxy.connections).toBeGreaterThanOrEqual(21);
+  });
+
   it.each([1, 2, 3])('at any byte costs no line and doubles none (T4), seed %i', async (seed) => {
     await using sidecar = await startSidecar();
     let state = seed;
