@@ -174,7 +174,8 @@ describe('for any sequence of events', () => {
       for (const { before, after } of life) {
         if (before.verdict !== null || after.verdict?.reason !== 'deadline') continue;
         if (after.observations.some(({ kind }) => kind === 'hard_timeout')) continue;
-        const ended = Math.max(after.exit?.at ?? 0, after.result?.at ?? 0, after.settledAt ?? 0);
+        const causes = after.observations.map((observation) => observation.at);
+        const ended = Math.max(after.exit?.at ?? 0, after.result?.at ?? 0, after.settledAt ?? 0, ...causes);
         expect(after.verdict.at).toBeLessThanOrEqual(ended);
       }
     });
