@@ -46,7 +46,8 @@ export function step(state: Lifecycle, event: LifecycleEvent): Step {
       });
 
     case 'exited':
-      return state.phase === 'ended' ? unchanged(state) : close({ ...state, exit: event.exit });
+      // A process exits once.
+      return state.phase === 'ended' || state.exit !== null ? unchanged(state) : close({ ...state, exit: event.exit });
 
     case 'cancel': {
       const cancelled = { kind: 'cancelled', reason: event.reason, at: event.at } as const;
