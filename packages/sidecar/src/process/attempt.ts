@@ -99,9 +99,9 @@ export class Attempt {
       { ...request, prefix: [...tree.prefix, ...request.prefix] },
       {
         onLaunched: (pid) => {
-          tree.onLaunched(pid);
           this.#tree = tree;
-          if (!tree.isComplete) this.#lineageTimer = setInterval(() => tree.members(), LINEAGE_LOOK_MS);
+          tree.onLaunched(pid);
+          if (!tree.isComplete) this.#lineageTimer = setInterval(() => lookAt(tree), LINEAGE_LOOK_MS);
           this.#grewAt = monotonicMs();
           this.#hooks.onLaunched(this.#grewAt);
         },
@@ -205,6 +205,15 @@ export class Attempt {
     const now = monotonicMs();
     const ageMs = Date.now() - log.modifiedAtEpochMs();
     return Math.min(now, Math.max(this.#caughtUpAt, now - ageMs));
+  }
+}
+
+/** For what it notes; where it fails the next one comes soon. */
+function lookAt(tree: ProcessTree): void {
+  try {
+    tree.members();
+  } catch {
+    return;
   }
 }
 

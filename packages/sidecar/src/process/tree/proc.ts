@@ -1,7 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { type ProcessInfo } from '../../core/sweep.js';
 
-/** Reads what proc(5) says about processes. A process that is gone, or not ours to read, is `null`. */
+/**
+ * Reads what proc(5) says about processes. A process that is gone, or not ours to read, is `null`; everything else that
+ * goes wrong, such as too many open files, is thrown: who cannot look has not seen that nobody is there.
+ */
+const NOBODY_TO_SEE = ['ENOENT', 'ESRCH', 'EACCES', 'EPERM'];
 
 export function listPids(): number[] {
   return readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []));
@@ -38,7 +42,8 @@ export function hasEnvironmentEntry(pid: number, entry: string): boolean {
 function readProc(pid: number | 'self', file: string): string | null {
   try {
     return readFileSync(`/proc/${pid}/${file}`, 'utf8');
-  } catch {
-    return null;
+  } catch (error) {
+    if (NOBODY_TO_SEE.includes((error as NodeJS.ErrnoException).code ?? '')) return null;
+    throw error;
   }
 }

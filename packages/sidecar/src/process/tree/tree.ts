@@ -30,6 +30,8 @@ export class ProcessTree {
   /** What goes before the command so that its process starts marked. */
   readonly prefix: readonly string[];
   #leader: ProcessInfo | null = null;
+  /** The pid of the first process while that could not be looked at. */
+  #unseen: number | null = null;
 
   constructor(markers: readonly Marker[], executionId: string) {
     this.#marks = markers.map((marker) => marker.mark(executionId));
@@ -38,13 +40,26 @@ export class ProcessTree {
   }
 
   onLaunched(pid: number): void {
+    this.#unseen = pid;
+    try {
+      this.#meetLeader(pid);
+    } catch {
+      // The process runs; the next look at its tree sees it, or says in turn that it cannot.
+    }
+  }
+
+  #meetLeader(pid: number): void {
     const leader = readProcess(pid);
-    if (leader === null) return;
+    this.#unseen = null;
+    // It has ended, and the pid can be another's by now.
+    if (leader?.parent !== process.pid) return;
     this.#leader = leader;
     this.#marks.forEach((mark) => mark.onLaunched(leader));
   }
 
+  /** @throws Error when some of the processes cannot be looked at. */
   members(): ProcessInfo[] {
+    if (this.#unseen !== null) this.#meetLeader(this.#unseen);
     const marked = this.#marks.flatMap((mark) => mark.members());
     const leader = this.#leader === null ? null : readProcess(this.#leader.pid);
     // It can take its mark off, but not stop being the process that was started.
