@@ -9,6 +9,18 @@ const PRIVATE_FOLDER = 0o700;
 const PRIVATE_FILE = 0o600;
 const TOKEN_BYTES = 32;
 
+export interface AttemptName {
+  readonly executionId: string;
+  /** Counts from 1. */
+  readonly number: number;
+}
+
+/** What an attempt finds in its files. */
+export interface AttemptInput {
+  readonly prompt: string;
+  readonly settings?: object | undefined;
+}
+
 /** The files of one attempt at an execution. */
 export interface AttemptFiles {
   readonly folder: string;
@@ -53,9 +65,9 @@ export class StateFolder {
     writeFileSync(this.tokenPath, `${randomBytes(TOKEN_BYTES).toString('base64url')}\n`, { mode: PRIVATE_FILE });
   }
 
-  /** Makes the folder and the files of an execution's first attempt. */
-  async createAttempt(executionId: string, prompt: string, settings: object | undefined): Promise<AttemptFiles> {
-    const folder = join(this.#executionPath(executionId), '1');
+  /** Makes the folder and the files of an attempt. */
+  async createAttempt(attempt: AttemptName, { prompt, settings }: AttemptInput): Promise<AttemptFiles> {
+    const folder = join(this.#executionPath(attempt.executionId), String(attempt.number));
     await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER });
     const files: AttemptFiles = {
       folder,

@@ -14,17 +14,17 @@ export interface LaunchSetup {
   readonly runUser: RunUser | null;
 }
 
+/** What is to be started. */
+export interface LaunchInput {
+  readonly executionId: string;
+  readonly request: DispatchRequest;
+  readonly sessionId: string;
+  readonly files: AttemptFiles;
+  readonly credential: Credential;
+}
+
 /** The process of one attempt, from what was dispatched and how the sidecar was set up. */
-export function buildLaunchRequest(
-  setup: LaunchSetup,
-  run: {
-    readonly executionId: string;
-    readonly request: DispatchRequest;
-    readonly sessionId: string;
-    readonly files: AttemptFiles;
-    readonly credential: Credential;
-  },
-): LaunchRequest {
+export function buildLaunchRequest(setup: LaunchSetup, run: LaunchInput): LaunchRequest {
   const { request, sessionId } = run;
   return {
     prefix: userPrefix(setup.runUser),

@@ -1,45 +1,23 @@
 import { createHash } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import {
-  type DispatchRequest,
-  type ExecutionSummary,
-  LIMITS,
-  type Outcome,
-  type Result,
-  WireError,
-} from '@outrigger/protocol';
-import { type Logger } from 'pino';
+import { type DispatchRequest, type ExecutionSummary, type Outcome, type Result, WireError } from '@outrigger/protocol';
 import { checkArgs } from '../claude/argv.js';
 import { checkEnvironment, type Credential } from '../claude/environment.js';
-import { monotonicMs } from '../clock.js';
 import { admit, type AdmissionReason } from '../core/admission.js';
 import { canonicalJson } from '../core/canonical-json.js';
-import { type RunUser } from '../options/user.js';
-import { type Marker } from '../process/tree/marker.js';
-import { type CurrentRedactor } from '../redaction.js';
-import { type StateFolder } from '../state/folder.js';
-import { Run, type RunContext, type RunInit } from './run.js';
+import { type RunInit } from './accepted.js';
+import { CancelMemory } from './cancel-memory.js';
+import { Retention } from './retention.js';
+import { Run, type RunContext } from './run.js';
+import { Slots } from './slots.js';
 
-/** Executions that are remembered once their outcome was acknowledged. */
-const ACKNOWLEDGED_MAX = 1_000;
-/** Outcomes nobody acknowledged; beyond it the oldest is dropped, with an error in the log. */
-const UNACKNOWLEDGED_MAX = 10_000;
-const REMEMBERED_CANCELS_MAX = 10_000;
 /** Executions that wait for a slot. */
 const QUEUED_MAX = 1_000;
 
-export interface SupervisorOptions {
+export interface SupervisorOptions extends Omit<RunContext, 'onState' | 'onOutcome'> {
   readonly agentId: string;
   readonly maxExecutions: number;
-  readonly command: string;
-  readonly upstream: string | null;
-  readonly passedVariables: readonly string[];
   readonly credential: Credential | null;
-  readonly state: StateFolder;
-  readonly markers: readonly Marker[];
-  readonly runUser: RunUser | null;
-  readonly redactor: CurrentRedactor;
-  readonly logger: Logger;
 }
 
 interface SupervisorEvents {
@@ -57,25 +35,22 @@ const REFUSALS: Readonly<Record<AdmissionReason, string>> = {
 export class Supervisor extends EventEmitter<SupervisorEvents> {
   readonly #options: SupervisorOptions;
   readonly #context: RunContext;
-  /** In the order of acceptance. */
+  /** Every execution that is known, in the order of acceptance. */
   readonly #runs = new Map<string, Run>();
-  readonly #unacknowledged = new Set<string>();
-  readonly #acknowledged = new Set<string>();
-  readonly #rememberedCancels = new Map<string, number>();
+  readonly #slots: Slots;
+  readonly #retention = new Retention({ onForgotten: (id, wasAcknowledged) => this.#forget(id, wasAcknowledged) });
+  readonly #cancelMemory = new CancelMemory();
   #isDraining = false;
 
   constructor(options: SupervisorOptions) {
     super();
     this.setMaxListeners(0);
     this.#options = options;
+    this.#slots = new Slots(options.maxExecutions);
     this.#context = {
       ...options,
       onState: (run) => this.emit('state', run),
-      onOutcome: (run, outcome) => {
-        this.emit('outcome', run, outcome);
-        this.#startQueued();
-        this.#prune();
-      },
+      onOutcome: (run, outcome) => this.#onOutcome(run, outcome),
     };
   }
 
@@ -96,13 +71,12 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     return this.#options.credential !== null;
   }
 
-  /** Counted, never kept: a counter beside the executions would one day disagree with them. */
   counts(): Result<'status'>['counts'] {
     return {
-      live: this.#live().length,
-      queued: this.#queued().length,
-      maxExecutions: this.#options.maxExecutions,
-      unacknowledged: this.#unacknowledged.size,
+      live: this.#slots.live.length,
+      queued: this.#slots.queued.length,
+      maxExecutions: this.#slots.max,
+      unacknowledged: this.#slots.openCount + this.#retention.unacknowledgedCount,
     };
   }
 
@@ -115,13 +89,13 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     const admission = admit({
       known: known ?? null,
       digest,
-      isCancelRemembered: this.#takeCancel(id),
+      isCancelRemembered: this.#cancelMemory.take(id),
       isDraining: this.#isDraining,
       hasCredential: this.hasCredential,
-      live: this.#live().length,
-      queued: this.#queued().length,
+      live: this.#slots.live.length,
+      queued: this.#slots.queued.length,
       queuedMax: QUEUED_MAX,
-      maxExecutions: this.#options.maxExecutions,
+      maxExecutions: this.#slots.max,
       whenBusy: request.whenBusy ?? 'refuse',
     });
 
@@ -146,7 +120,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   cancel(id: string): Result<'cancel'> {
     const run = this.#runs.get(id);
     if (run === undefined) {
-      this.#rememberCancel(id);
+      this.#cancelMemory.remember(id);
       return { known: false };
     }
     run.cancel('requested');
@@ -157,9 +131,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   acknowledge(id: string): void {
     const run = this.run(id);
     if (run.outcome === null) throw new WireError('invalid', `ack: execution ${id} has no outcome yet`);
-    if (!this.#unacknowledged.delete(id)) return;
-    this.#acknowledged.add(id);
-    this.#prune();
+    this.#retention.acknowledge(id);
   }
 
   /** @throws WireError `unknown_execution` */
@@ -175,85 +147,45 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 
   /** Every execution whose outcome no host has acknowledged. */
   unacknowledged(): ExecutionSummary[] {
-    return [...this.#unacknowledged].map((id) => this.run(id).summary());
+    return [...this.#runs.values()]
+      .filter((run) => !this.#retention.isAcknowledged(run.id))
+      .map((run) => run.summary());
   }
 
   /** Admits nothing from now on. Resolves when nothing runs any more. */
   async drain(): Promise<void> {
     this.#isDraining = true;
-    this.#queued().forEach((run) => run.skip('draining'));
-    while (this.#live().length > 0) await new Promise((resolve) => this.once('outcome', resolve));
+    this.#slots.queued.forEach((run) => run.skip('draining'));
+    while (this.#slots.live.length > 0) await new Promise((resolve) => this.once('outcome', resolve));
   }
 
   cancelAll(reason: 'drained'): void {
-    this.#live().forEach((run) => run.cancel(reason));
+    this.#slots.live.forEach((run) => run.cancel(reason));
   }
 
   #accept(init: Omit<RunInit, 'credential'>, begin: (run: Run) => void): Result<'dispatch'> {
     const run = new Run({ ...init, credential: this.#options.credential }, this.#context);
     this.#runs.set(run.id, run);
-    this.#unacknowledged.add(run.id);
+    this.#slots.add(run);
     this.emit('state', run);
     begin(run);
     return { ...run.summary(), known: false };
   }
 
-  /** Hands free slots to those who wait, in the order of acceptance. */
-  #startQueued(): void {
-    const free = this.#options.maxExecutions - this.#live().length;
-    if (!this.#isDraining)
-      this.#queued()
-        .slice(0, Math.max(0, free))
-        .forEach((run) => run.takeSlot());
+  #onOutcome(run: Run, outcome: Outcome): void {
+    this.#slots.remove(run);
+    this.#retention.keep(run.id);
+    this.emit('outcome', run, outcome);
+    if (!this.#isDraining) this.#slots.handOut();
   }
 
-  #queued(): Run[] {
-    return this.#open().filter((run) => run.isQueued);
-  }
-
-  #live(): Run[] {
-    return this.#open().filter((run) => run.isLive);
-  }
-
-  #open(): Run[] {
-    return [...this.#unacknowledged].map((id) => this.run(id));
-  }
-
-  #rememberCancel(id: string): void {
-    this.#rememberedCancels.delete(id);
-    this.#rememberedCancels.set(id, monotonicMs());
-    const [oldest] = this.#rememberedCancels.keys();
-    if (this.#rememberedCancels.size > REMEMBERED_CANCELS_MAX && oldest !== undefined) {
-      this.#rememberedCancels.delete(oldest);
-    }
-  }
-
-  #takeCancel(id: string): boolean {
-    const at = this.#rememberedCancels.get(id);
-    this.#rememberedCancels.delete(id);
-    return at !== undefined && monotonicMs() - at <= LIMITS.cancelMemoryMs;
-  }
-
-  #prune(): void {
-    this.#dropOldest(this.#acknowledged, ACKNOWLEDGED_MAX);
-    this.#dropOldest(this.#unacknowledged, UNACKNOWLEDGED_MAX, (id) =>
-      this.#options.logger.error(
-        { executionId: id },
-        'outcome dropped: no host acknowledged it, and there are too many',
-      ),
-    );
-  }
-
-  #dropOldest(ids: Set<string>, max: number, report?: (id: string) => void): void {
-    for (const id of ids) {
-      if (ids.size <= max) return;
-      if (this.run(id).outcome === null) continue;
-      ids.delete(id);
-      this.#runs.delete(id);
-      report?.(id);
-      this.#options.state
-        .removeExecution(id)
-        .catch((error: unknown) => this.#options.logger.warn({ err: error, executionId: id }, 'cannot remove logs'));
-    }
+  #forget(executionId: string, wasAcknowledged: boolean): void {
+    const { logger, state } = this.#options;
+    this.#runs.delete(executionId);
+    if (!wasAcknowledged)
+      logger.error({ executionId }, 'outcome dropped: no host acknowledged it, and there are too many');
+    state
+      .removeExecution(executionId)
+      .catch((error: unknown) => logger.warn({ err: error, executionId }, 'cannot remove logs'));
   }
 }

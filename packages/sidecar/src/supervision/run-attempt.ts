@@ -1,0 +1,142 @@
+import { type Cursor, type DispatchRequest, MAX_OUTPUT_BYTES_DEFAULT } from '@outrigger/protocol';
+import { type Logger } from 'pino';
+import { type Reading } from '../claude/interpret.js';
+import { monotonicMs } from '../clock.js';
+import { type SignsOfLife } from '../core/idle.js';
+import { type LifecycleEvent } from '../core/lifecycle-state.js';
+import { type RunReport } from '../core/outcome.js';
+import { Attempt } from '../process/attempt.js';
+import { type Log } from '../process/log.js';
+import { type Marker } from '../process/tree/marker.js';
+import { type AttemptFiles, type StateFolder } from '../state/folder.js';
+import { buildLaunchRequest, type LaunchInput, type LaunchSetup } from './launch-request.js';
+
+export interface RunAttemptContext extends LaunchSetup {
+  readonly state: StateFolder;
+  readonly markers: readonly Marker[];
+  readonly logger: Logger;
+  /** What happens to the attempt, in the words of the execution's lifecycle. */
+  readonly tell: (event: LifecycleEvent) => void;
+  /** There is more to read for whoever follows the logs. */
+  readonly onGrowth: () => void;
+}
+
+/** One attempt at an execution: its files, its process with the logs, and what that has said so far. */
+export class RunAttempt {
+  /** Counts from 1; part of every cursor. */
+  readonly number: number;
+  readonly #context: RunAttemptContext;
+  readonly #files: AttemptFiles;
+  readonly #process: Attempt;
+  #toolSince: number | null = null;
+  #lastWords: string | null = null;
+
+  private constructor(number: number, files: AttemptFiles, maxOutputBytes: number, context: RunAttemptContext) {
+    this.number = number;
+    this.#context = context;
+    this.#files = files;
+    const { tell, logger } = context;
+    this.#process = new Attempt(files, maxOutputBytes, {
+      onLaunched: (at) => tell({ type: 'launched', at }),
+      onLaunchFailed: (at, message) => tell({ type: 'launch_failed', at, message }),
+      onExit: (exit) => tell({ type: 'exited', exit }),
+      onReading: (reading, at) => this.#onReading(reading, at),
+      onOutputLimit: (at) => tell({ type: 'output_limit', at }),
+      onGrowth: () => context.onGrowth(),
+      onDegraded: (error) => logger.warn({ err: error }, 'no notices of file changes; polling instead'),
+    });
+  }
+
+  /** Makes the attempt's files and opens its logs; nothing is started yet. */
+  static async prepare(
+    { executionId, number }: { readonly executionId: string; readonly number: number },
+    request: DispatchRequest,
+    context: RunAttemptContext,
+  ): Promise<RunAttempt> {
+    const files = await context.state.createAttempt({ executionId, number }, request);
+    return new RunAttempt(number, files, request.maxOutputBytes ?? MAX_OUTPUT_BYTES_DEFAULT, context);
+  }
+
+  get stdout(): Log {
+    return this.#process.stdout;
+  }
+
+  get stderr(): Log {
+    return this.#process.stderr;
+  }
+
+  /** Where the logs end; 0 for one that can still grow. */
+  get end(): Cursor {
+    return { attempt: this.number, stdout: this.stdout.end ?? 0, stderr: this.stderr.end ?? 0 };
+  }
+
+  /** What the process has told about itself so far. */
+  get report(): RunReport {
+    return { ...this.#process.report, lastWords: this.#lastWords };
+  }
+
+  get signsOfLife(): SignsOfLife {
+    return { lastOutputAt: this.#process.grewAt, toolSince: this.#toolSince };
+  }
+
+  /** Starts the process. Tells `launched` or `launch_failed`. */
+  launch(input: Omit<LaunchInput, 'files'>): void {
+    const request = buildLaunchRequest(this.#context, { ...input, files: this.#files });
+    try {
+      this.#process.launch(request, this.#context.markers, input.executionId);
+    } catch (error) {
+      const message = `cannot start ${this.#context.command}: ${(error as Error).message}`;
+      this.#context.tell({ type: 'launch_failed', at: monotonicMs(), message });
+    }
+  }
+
+  /** Fixes the logs' ends as they are now and reads up to there. Tells `logs_read`. */
+  async readLogs(): Promise<void> {
+    this.#process.fixEnds();
+    const read = await this.#process.readToEnds().catch((error: unknown) => this.#warn(error, 'logs cannot be read'));
+    this.#lastWords = read?.lastWords ?? null;
+    this.#context.tell({ type: 'logs_read', stderrFailure: read?.stderrFailure ?? null });
+  }
+
+  /** Ends every process of the attempt. Tells `tree_dead`. */
+  async kill(graceMs: number): Promise<void> {
+    const killed = this.#process.kill(graceMs);
+    const survivors = await killed.catch((error: unknown) => this.#warn(error, 'tree cannot be killed'));
+    this.#context.tell({ type: 'tree_dead', at: monotonicMs(), survivors });
+  }
+
+  /** Lets go of everything but the logs. */
+  async close(): Promise<void> {
+    this.#process.close();
+    await this.#context.state
+      .removeHanded(this.#files)
+      .catch((error: unknown) => this.#context.logger.warn({ err: error }, 'cannot remove settings'));
+  }
+
+  #onReading(reading: Reading, at: number): void {
+    const { tell } = this.#context;
+    switch (reading.kind) {
+      case 'turn_started':
+        tell({ type: 'turn_started' });
+        break;
+      case 'result':
+        tell({ type: 'result', result: { at, failure: reading.failure } });
+        break;
+      case 'tasks':
+        tell({ type: 'tasks', at, open: reading.open });
+        break;
+      case 'tools':
+        this.#toolSince = reading.open === 0 ? null : (this.#toolSince ?? at);
+        break;
+      case 'credential_failed':
+        tell({ type: 'credential_failed', at, reason: reading.reason });
+        break;
+    }
+  }
+
+  /** What fails here must not take the other runs along. */
+  #warn(error: unknown, message: string): null {
+    this.#context.logger.error({ err: error }, message);
+    return null;
+  }
+}

@@ -1,0 +1,41 @@
+import { type Run } from './run.js';
+
+/**
+ * The executions that have not ended: those that hold a slot and those that wait for one, in the order of acceptance.
+ * Counted, never kept: a counter beside the executions would one day disagree with them.
+ */
+export class Slots {
+  readonly max: number;
+  readonly #open = new Set<Run>();
+
+  constructor(max: number) {
+    this.max = max;
+  }
+
+  /** How many executions have not ended. */
+  get openCount(): number {
+    return this.#open.size;
+  }
+
+  get live(): Run[] {
+    return [...this.#open].filter((run) => run.isLive);
+  }
+
+  get queued(): Run[] {
+    return [...this.#open].filter((run) => run.isQueued);
+  }
+
+  add(run: Run): void {
+    this.#open.add(run);
+  }
+
+  remove(run: Run): void {
+    this.#open.delete(run);
+  }
+
+  /** Hands free slots to those who wait. */
+  handOut(): void {
+    const free = Math.max(0, this.max - this.live.length);
+    this.queued.slice(0, free).forEach((run) => run.takeSlot());
+  }
+}
