@@ -216,11 +216,17 @@ describe('effects', () => {
     ['its deadline', [deadline()]],
     ['its silence', [idle(100)]],
     ['a refused credential', [credentialFailed(100), badResult(101)]],
-    ['too much output', [outputLimit(100)]],
   ])('ask a process first when %s ends it', (_what, events) => {
     const { effects } = tellRunning(...events, logsRead);
     expect(names(effects)).toContain('read_logs');
     expect(effects.at(-1)).toEqual({ do: 'kill', graceMs: LIMITS.graceMs });
+  });
+
+  it.each<[string, LifecycleEvent[]]>([
+    ['too much output', [outputLimit(100)]],
+    ['a cancel', [cancel(99), outputLimit(100)]],
+  ])('do not ask a process that prints too much when %s ends it: it would go on meanwhile', (_what, events) => {
+    expect(tellRunning(...events, logsRead).effects.at(-1)).toEqual({ do: 'kill', graceMs: 0 });
   });
 
   it('read the logs once, whatever else ends the run meanwhile', () => {

@@ -119,9 +119,14 @@ function close(state: Lifecycle): Step {
   return { state: { ...state, phase: 'closing' }, effects: [{ do: 'read_logs' }] };
 }
 
-/** Where nothing but the final result ended the run, the process has had its grace already. */
+/**
+ * Where nothing but the final result ended the run, the process has had its grace already. One that prints too much
+ * would fill the disk meanwhile.
+ */
 function decide(state: Lifecycle, stderrFailure: ReasonOf<'failed'> | null): Step {
-  const isToBeAsked = state.exit === null && state.observations.length > 0;
+  const { exit, observations } = state;
+  const isFlooding = observations.some((seen) => seen.kind === 'failed' && seen.reason === 'output_limit');
+  const isToBeAsked = exit === null && observations.length > 0 && !isFlooding;
   return {
     state: { ...state, phase: 'killing', verdict: verdictOn(state, stderrFailure) },
     effects: [{ do: 'announce_ending' }, { do: 'kill', graceMs: isToBeAsked ? state.limits.graceMs : 0 }],
