@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { CLOSE_CODES } from '@outrigger/protocol';
+import { type FakeStep } from '@outrigger/sdk/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { readOutput } from './support/output.js';
 import { RawClient } from './support/raw-client.js';
@@ -147,6 +148,51 @@ describe('SIGTERM', () => {
       expect(await sidecar.exited).toEqual({ code: 0, signal: null });
     }
   });
+});
+
+describe('a second SIGTERM', () => {
+  const deaf: FakeStep[] = [{ do: 'ignoreSignals', signals: ['SIGTERM', 'SIGINT'] }, ...hanging];
+
+  it('ends the grace of a kill that is under way (D4)', async () => {
+    await using sidecar = await startSidecar({ drainTimeoutMs: 60_000 });
+    await using client = await RawClient.connect(sidecar);
+    await client.dispatch('deaf', deaf, { graceMs: 300_000 });
+    await hasPrinted(client, 'deaf');
+    await client.request('cancel', { executionId: 'deaf' });
+    await client.waitFor('state', ({ state }) => state === 'ending');
+    sidecar.process.kill('SIGTERM');
+    await sidecar.waitForLog((line) => line.msg === 'draining');
+    sidecar.process.kill('SIGTERM');
+    const outcome = await client.outcome('deaf');
+    expect(outcome).toMatchObject({ reason: 'requested', exit: { signal: 'SIGKILL' } });
+    await client.request('ack', { executionId: 'deaf' });
+    expect(await sidecar.exited).toEqual({ code: 0, signal: null });
+  });
+
+  it('gives what it ends itself no grace (D4)', async () => {
+    await using sidecar = await startSidecar({ drainTimeoutMs: 60_000 });
+    await using client = await RawClient.connect(sidecar);
+    await client.dispatch('deaf', deaf, { graceMs: 300_000 });
+    await hasPrinted(client, 'deaf');
+    sidecar.process.kill('SIGTERM');
+    await sidecar.waitForLog((line) => line.msg === 'draining');
+    sidecar.process.kill('SIGTERM');
+    expect(await client.outcome('deaf')).toMatchObject({ reason: 'drained', exit: { signal: 'SIGKILL' } });
+    await client.request('ack', { executionId: 'deaf' });
+    expect(await sidecar.exited).toEqual({ code: 0, signal: null });
+  });
+});
+
+it('a run that prints too much is killed without a grace, in which it would go on', async () => {
+  await using sidecar = await startSidecar();
+  await using client = await RawClient.connect(sidecar);
+  const steps: FakeStep[] = [
+    { do: 'ignoreSignals', signals: ['SIGTERM', 'SIGINT'] },
+    { do: 'write', text: 'x'.repeat(2000) },
+    { do: 'hang' },
+  ];
+  await client.dispatch('flood', steps, { graceMs: 300_000, maxOutputBytes: 1000 });
+  expect(await client.outcome('flood')).toMatchObject({ reason: 'output_limit', exit: { signal: 'SIGKILL' } });
 });
 
 it('a crash is told with the last line of stderr, without secrets', async () => {

@@ -28,7 +28,7 @@ export interface Sidecar {
   readonly tokenPath: string | null;
   /**
    * Admits nothing more, waits for what runs, cancels it (`drained`) after `timeoutMs`, then stops. Called again with
-   * a shorter time it ends sooner.
+   * a shorter time it ends sooner. With 0 everything ends at once: no kill has a grace, not even one under way.
    */
   stop(timeoutMs: number): Promise<void>;
 }
@@ -99,7 +99,8 @@ export async function startSidecar(options: SidecarOptions, logger: Logger): Pro
     url: link.url,
     tokenPath: options.token === null ? state.tokenPath : null,
     stop: (timeoutMs) => {
-      const timer = setTimeout(() => supervisor.cancelAll('drained'), timeoutMs);
+      const end = () => (timeoutMs === 0 ? supervisor.killAll('drained') : supervisor.cancelAll('drained'));
+      const timer = setTimeout(end, timeoutMs);
       stopped ??= (async () => {
         await supervisor.drain();
         await lastAcknowledgements(supervisor);

@@ -105,6 +105,11 @@ export class RunAttempt {
     this.#context.tell({ type: 'tree_dead', at: monotonicMs(), survivors });
   }
 
+  /** Ends the grace of a kill that is under way. */
+  async hurry(): Promise<void> {
+    await this.#process.kill(0).catch((error: unknown) => this.#warn(error, 'tree cannot be killed'));
+  }
+
   /** Lets go of everything but the logs. */
   async close(): Promise<void> {
     this.#process.close();

@@ -42,6 +42,7 @@ export class Run {
   readonly #idleClock: IdleClock;
   readonly #growthListeners = new Set<() => void>();
   readonly #attempts: RunAttempt[] = [];
+  #isHurried = false;
   #outcome: Outcome | null = null;
 
   constructor(init: RunInit, context: RunContext) {
@@ -129,6 +130,12 @@ export class Run {
     this.#loop.tell({ type: 'cancel', at: monotonicMs(), reason });
   }
 
+  /** No kill waits from now on, neither one that is under way nor one to come. */
+  hurry(): void {
+    this.#isHurried = true;
+    if (this.#loop.state.phase === 'killing') void this.attempt?.hurry();
+  }
+
   /** Calls `listener` when there may be more output or its end is fixed. Returns how to stop that. */
   onGrowth(listener: () => void): () => void {
     this.#growthListeners.add(listener);
@@ -168,7 +175,7 @@ export class Run {
         this.#notifyGrowth();
         break;
       case 'kill':
-        void this.attempt?.kill(effect.graceMs);
+        void this.attempt?.kill(this.#isHurried ? 0 : effect.graceMs);
         break;
       case 'announce_outcome':
         this.#end();

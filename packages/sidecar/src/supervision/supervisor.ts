@@ -159,8 +159,17 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     while (this.#slots.live.length > 0) await new Promise((resolve) => this.once('outcome', resolve));
   }
 
+  /** Cancels all that runs; each run has the grace it was dispatched with. */
   cancelAll(reason: 'drained'): void {
     this.#slots.live.forEach((run) => run.cancel(reason));
+  }
+
+  /** The same without any grace, that of kills under way included. */
+  killAll(reason: 'drained'): void {
+    this.#slots.live.forEach((run) => {
+      run.cancel(reason);
+      run.hurry();
+    });
   }
 
   #accept(init: Omit<RunInit, 'credential'>, begin: (run: Run) => void): Result<'dispatch'> {
