@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { type Credential } from '../claude/environment.js';
 import { OptionError } from './option-error.js';
+import { type Environment } from './parse.js';
 
 const fileSchema = z.strictObject({
   id: z.string().min(1).max(128).default('standing'),
@@ -24,10 +25,10 @@ const VARIABLES = [
  * @throws OptionError
  */
 export function readCredential(
-  path: string | undefined,
-  environment: Readonly<Record<string, string | undefined>>,
+  path: string | null,
+  environment: Environment,
 ): { credential: Credential | null; warnings: string[] } {
-  if (path !== undefined) return { credential: fromFile(path), warnings: [] };
+  if (path !== null) return { credential: fromFile(path), warnings: [] };
 
   const [first, ...others] = VARIABLES.filter(([name]) => (environment[name] ?? '').trim() !== '');
   if (first === undefined) return { credential: null, warnings: ['there is no credential: every dispatch is refused'] };
@@ -42,12 +43,7 @@ export function readCredential(
 }
 
 function fromFile(path: string): Credential {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8').trim();
-  } catch (error) {
-    throw new OptionError(`--credential-file ${path}: cannot be read (${(error as NodeJS.ErrnoException).code ?? ''})`);
-  }
+  const text = readFileSync(path, 'utf8').trim();
   const name = `--credential-file ${path}`;
   if (!text.startsWith('{')) return { id: 'standing', kind: kindOf(text), secret: checkSecret(name, text) };
 
