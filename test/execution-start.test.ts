@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readOutput } from './support/output.js';
@@ -7,31 +7,34 @@ import { temporaryFolder } from './support/runs.js';
 import { startSidecar } from './support/sidecar.js';
 
 describe('a process that cannot be started', () => {
-  it.each<[string, (folder: string) => { claude?: string; cwd?: string }, string]>([
-    ['the executable is missing', (path) => ({ claude: join(path, 'missing') }), 'missing: it is no executable file'],
-    [
-      'the executable is none',
-      (path) => {
-        writeFileSync(join(path, 'text'), '#!/bin/sh\n', { mode: 0o644 });
-        return { claude: join(path, 'text') };
-      },
-      'text: it is no executable file',
-    ],
-    ['the folder is missing', (path) => ({ cwd: join(path, 'gone') }), 'gone: there is no such folder'],
+  /** What goes wrong with a CLI and a folder that are good at first. */
+  interface Files {
+    readonly claude: string;
+    readonly cwd: string;
+  }
+
+  it.each<[string, (files: Files) => void, string]>([
+    ['the executable is missing', ({ claude }) => rmSync(claude), 'claude: it is no executable file'],
+    ['the executable is none', ({ claude }) => chmodSync(claude, 0o644), 'claude: it is no executable file'],
+    ['the folder is missing', ({ cwd }) => rmdirSync(cwd), 'cwd: there is no such folder'],
     [
       'the folder is a file',
-      (path) => {
-        writeFileSync(join(path, 'file'), '');
-        return { cwd: join(path, 'file') };
+      ({ cwd }) => {
+        rmdirSync(cwd);
+        writeFileSync(cwd, '');
       },
-      'file: it is not a folder',
+      'cwd: it is not a folder',
     ],
-  ])('because %s is spawn_failed with the reason, and its slot is free (P6)', async (_what, prepare, words) => {
-    const { claude, cwd } = prepare(temporaryFolder());
-    await using sidecar = await startSidecar({ maxExecutions: 1, ...(claude === undefined ? {} : { claude }) });
+  ])('because %s is spawn_failed with the reason, and its slot is free (P6)', async (_what, spoil, words) => {
+    const folder = temporaryFolder();
+    const files = { claude: join(folder, 'claude'), cwd: join(folder, 'cwd') };
+    writeFileSync(files.claude, '#!/bin/sh\n', { mode: 0o755 });
+    mkdirSync(files.cwd);
+    await using sidecar = await startSidecar({ maxExecutions: 1, claude: files.claude });
+    spoil(files);
     await using client = await RawClient.connect(sidecar);
     for (const id of ['one', 'two']) {
-      await client.dispatch(id, 'hello', cwd === undefined ? {} : { cwd });
+      await client.dispatch(id, 'hello', { cwd: files.cwd });
       const outcome = await client.outcome(id);
       expect(outcome).toMatchObject({ status: 'failed', reason: 'spawn_failed', attempts: 0, survivors: 0 });
       expect(outcome.message).toContain(words);

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fakeClaudePath } from '@outrigger/sdk/testing';
 import { afterAll, describe, expect, it } from 'vitest';
 import { runSidecar, startSidecar, TOKEN } from './support/sidecar.js';
 
@@ -15,6 +16,7 @@ function file(name: string, content: string): string {
 }
 
 const none = inFolder('none');
+const CLAUDE = `--claude=${fakeClaudePath}`;
 const SECRET = 'sk-secret-of-the-operator';
 
 /** What is refused: flags, environment, and what the one line must say. */
@@ -41,6 +43,11 @@ const WRONG: readonly [string[], Record<string, string>, string[]][] = [
   [['--max-executions', '-1'], {}, ['--max-executions']],
   [[], { OUTRIGGER_MAX_EXECUTIONS: 'many' }, ['OUTRIGGER_MAX_EXECUTIONS', 'whole number']],
   [['--claude='], {}, ['--claude', 'empty']],
+  [['--claude', none], {}, ['--claude', none, 'no executable file']],
+  [['--claude', file('text', '#!/bin/sh')], {}, ['--claude', inFolder('text'), 'no executable file']],
+  [['--claude', folder], {}, ['--claude', folder, 'no executable file']],
+  [['--claude', 'no-such-claude'], {}, ['--claude', 'no-such-claude', 'PATH']],
+  [[], { OUTRIGGER_CLAUDE: none }, ['--claude', none]],
   [['--upstream', 'api.example.com'], {}, ['--upstream', 'URL']],
   [['--upstream', 'ftp://api.example.com'], {}, ['--upstream', 'http']],
   [[], { OUTRIGGER_UPSTREAM: 'nowhere' }, ['OUTRIGGER_UPSTREAM']],
@@ -90,7 +97,7 @@ describe('a sidecar', () => {
   it.each(titled)(
     'given %j ends with exit code 2 and one line that names it (B3)',
     async (_title, flags, env, words) => {
-      const defaults = ['--listen=127.0.0.1:0', `--state-dir=${inFolder('state')}`];
+      const defaults = ['--listen=127.0.0.1:0', `--state-dir=${inFolder('state')}`, CLAUDE];
       // Of a flag given twice the last one counts; a variable counts only without the flag.
       const base = defaults.filter((flag) => !(`OUTRIGGER_${flag.slice(2, 8).toUpperCase()}` in env));
       const { code, stdout, stderr } = await runSidecar([...base, ...flags], { OUTRIGGER_TOKEN: TOKEN, ...env });
@@ -127,7 +134,7 @@ describe('a sidecar', () => {
 
   it('does not start on the state folder of another, which goes on (B3)', async () => {
     await using first = await startSidecar();
-    const second = await runSidecar(['--listen=127.0.0.1:0', `--state-dir=${first.stateDir}`], {
+    const second = await runSidecar(['--listen=127.0.0.1:0', `--state-dir=${first.stateDir}`, CLAUDE], {
       OUTRIGGER_TOKEN: TOKEN,
     });
     expect(second.code).toBe(2);
@@ -151,7 +158,9 @@ describe('a sidecar', () => {
     await using first = await startSidecar();
     const address = first.url.replace('ws://', '');
     const stateDir = inFolder('port');
-    const second = await runSidecar([`--listen=${address}`, `--state-dir=${stateDir}`], { OUTRIGGER_TOKEN: TOKEN });
+    const second = await runSidecar([`--listen=${address}`, `--state-dir=${stateDir}`, CLAUDE], {
+      OUTRIGGER_TOKEN: TOKEN,
+    });
     expect(second).toMatchObject({ code: 2, stdout: '' });
     expect(second.stderr).toContain(`--listen ${address}`);
     expect(second.stderr).toContain('EADDRINUSE');

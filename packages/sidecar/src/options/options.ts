@@ -2,6 +2,7 @@ import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { idSchema } from '@outrigger/protocol';
 import { type Credential } from '../claude/environment.js';
+import { findExecutable } from '../process/executable.js';
 import { readCredential } from './credential.js';
 import { OptionError } from './option-error.js';
 import { type Environment, parseOptions } from './parse.js';
@@ -46,7 +47,15 @@ export function readOptions(argv: readonly string[], environment: Environment): 
     ...readCredential(credentialFile, environment),
     runAs: runAs === null ? null : findUser(runAs),
     tls: readTls(values),
+    claude: checkCommand(values.claude, environment['PATH']),
   };
+}
+
+/** It may still go away, or lack its interpreter: each run then says so. */
+function checkCommand(command: string, path: string | undefined): string {
+  if (findExecutable(command, path) !== null) return command;
+  const problem = command.includes('/') ? 'is no executable file' : 'names no executable file in PATH';
+  throw new OptionError(`--claude ${JSON.stringify(command)}: ${problem}`);
 }
 
 function defaultAgentId(): string {
