@@ -151,6 +151,14 @@ describe('bad input', () => {
         'request.resume',
       ],
       ['a name no variable can have', request({ env: { 'A=B': '1' } }), 'invalid', 'request.env.A=B'],
+      ['a name too long for a variable', request({ env: { ['A'.repeat(257)]: '1' } }), 'invalid', 'request.env.AAA'],
+      ['a variable with a NUL', request({ env: { A: 'x\u0000' } }), 'invalid', 'request.env.A'],
+      ...['env', 'labels', 'settings'].map((field): [string, string, WireErrorCode, string] => [
+        `a __proto__ key in ${field}`,
+        `{"type":"dispatch","id":"d","executionId":"victim","request":{"prompt":"x","${field}":{"__proto__":"x"}}}`,
+        'invalid',
+        `request.${field}.__proto__: is not allowed as a name`,
+      ]),
       ['a __proto__ key in a frame', '{"type":"status","id":"d","__proto__":{"x":1}}', 'invalid', ''],
       [
         'a __proto__ key in a request',
@@ -200,7 +208,7 @@ describe('bad input', () => {
       await using other = await startSidecar();
       await using client = await RawClient.connect(other);
       const proto = '{"__proto__":{"polluted":"yes"},"__proto__":"yes"}';
-      const request = `{"prompt":${JSON.stringify(fakeScript([{ do: 'printEnv' }, { do: 'result' }]))},"env":${proto},"settings":{"env":${proto}}}`;
+      const request = `{"prompt":${JSON.stringify(fakeScript([{ do: 'printEnv' }, { do: 'result' }]))},"settings":{"env":${proto}}}`;
       client.send(`{"type":"dispatch","id":"d","executionId":"proto","request":${request}}`);
       expect(await client.outcome('proto')).toMatchObject({ status: 'succeeded' });
       const { stdout } = await readOutput(client, 'proto');

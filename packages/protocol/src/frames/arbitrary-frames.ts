@@ -32,7 +32,7 @@ const labels = fc.dictionary(fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,20
 const env = fc.dictionary(fc.stringMatching(/^[A-Z][A-Z0-9_]{0,20}$/), argument, { maxKeys: 5 });
 /** As JSON has it, which has no -0. */
 const json = fc.json().map((value): unknown => JSON.parse(value));
-/** The validator drops `__proto__`, which is never a name anybody means. */
+/** The validator refuses or drops `__proto__`, which is never a name anybody means. */
 const data = fc.dictionary(
   text.filter((key) => key !== '__proto__'),
   json,

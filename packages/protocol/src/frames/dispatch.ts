@@ -10,14 +10,26 @@ const nameSchema = argumentSchema.min(1).max(256);
 const listSchema = z.array(argumentSchema.min(1)).max(LIMITS.listEntriesMax);
 const durationSchema = (limit: DurationLimit) => z.int().min(1).max(limit.maxMs);
 
-/** A label: `name: value`, for placement and for people. */
-export const labelsSchema = z
-  .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/), z.string().max(256))
-  .refine((labels) => Object.keys(labels).length <= LIMITS.listEntriesMax, 'too many labels');
+/** An object with names of the caller's choice. Zod leaves a name `__proto__` out in silence, so it is refused before. */
+const named = <Value extends z.ZodType>(name: z.ZodString, value: Value) =>
+  z
+    .unknown()
+    .superRefine((object, context) => {
+      if (typeof object !== 'object' || object === null || !Object.hasOwn(object, '__proto__')) return;
+      context.addIssue({ code: 'custom', path: ['__proto__'], message: 'is not allowed as a name' });
+    })
+    .pipe(z.record(name, value));
 
-const environmentSchema = z
-  .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'not a name for an environment variable'), argumentSchema)
-  .refine((env) => Object.keys(env).length <= LIMITS.listEntriesMax, 'too many variables');
+/** A label: `name: value`, for placement and for people. */
+export const labelsSchema = named(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/), z.string().max(256)).refine(
+  (labels) => Object.keys(labels).length <= LIMITS.listEntriesMax,
+  'too many labels',
+);
+
+const environmentSchema = named(
+  z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,255}$/, 'not a name for an environment variable'),
+  argumentSchema,
+).refine((env) => Object.keys(env).length <= LIMITS.listEntriesMax, 'too many variables');
 
 /** What to run. Every field but `prompt` has a default. Durations in milliseconds. */
 export const dispatchRequestSchema = z
@@ -39,7 +51,7 @@ export const dispatchRequestSchema = z
       .regex(/^[A-Za-z]{1,64}$/)
       .optional(),
     /** Claude Code settings, merged under what the sidecar pins. */
-    settings: z.record(z.string(), z.unknown()).optional(),
+    settings: named(z.string(), z.unknown()).optional(),
     /** Further CLI flags as they are; those the sidecar owns are refused. */
     args: listSchema.optional(),
     /** Added to the allow-listed environment; credential variables are refused. */
