@@ -127,7 +127,10 @@ function openTokens(options: SidecarOptions, state: StateFolder, logger: Logger)
     if (token !== null && 'value' in token) return fixedToken(token.value);
     if (token === null) state.ensureToken();
     const path = token === null ? state.tokenPath : token.path;
-    return fileTokens(path, (error) => logger.error({ err: error }, 'control tokens cannot be read again'));
+    return fileTokens(path, {
+      onBad: (error) => logger.error({ err: error }, 'control tokens cannot be read again'),
+      onGoodAgain: () => logger.info('control tokens can be read again'),
+    });
   } catch (error) {
     state.unlock();
     throw new OptionError(`${name}: ${(error as Error).message}`);

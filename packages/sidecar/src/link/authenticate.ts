@@ -28,18 +28,25 @@ export function fixedToken(token: string): TokenSource {
   return { current: () => tokens };
 }
 
+/** Hears of a token file once per change: of each new way in which it is bad, and of when it is good again. */
+export interface TokenFileHooks {
+  onBad(error: Error): void;
+  onGoodAgain(): void;
+}
+
 /**
  * Tokens of a file, read again when it changes.
  *
  * @throws Error When the file cannot be read or holds no usable token; later on the last good tokens stay valid.
  */
-export function fileTokens(path: string, onError: (error: Error) => void): TokenSource {
+export function fileTokens(path: string, hooks: TokenFileHooks): TokenSource {
   const stamp = () => {
     const { mtimeMs, ino, size } = statSync(path);
     return `${mtimeMs} ${ino} ${size}`;
   };
   let seen = stamp();
   let tokens = parseTokens(readFileSync(path, 'utf8'));
+  let problem: string | null = null;
   return {
     current: () => {
       try {
@@ -48,8 +55,12 @@ export function fileTokens(path: string, onError: (error: Error) => void): Token
           tokens = parseTokens(readFileSync(path, 'utf8'));
           seen = now;
         }
+        if (problem !== null) hooks.onGoodAgain();
+        problem = null;
       } catch (error) {
-        onError(error as Error);
+        const { message } = error as Error;
+        if (problem !== message) hooks.onBad(error as Error);
+        problem = message;
       }
       return tokens;
     },
