@@ -60,16 +60,25 @@ export class Log {
     return readSync(this.#opened(), buffer, 0, allowed, position);
   }
 
-  /** The last bytes of the log, as text. */
+  /**
+   * The last lines of the log, from a line start on: what is left of a line could be half a secret, which is not
+   * recognised any more. Empty where the last line is longer than `bytesMax`.
+   */
   tail(bytesMax: number): string {
     const size = this.size();
-    const buffer = Buffer.alloc(Math.min(size, bytesMax));
-    const bytes = this.read(buffer, size - buffer.length);
-    return buffer.toString('utf8', 0, bytes);
+    // One byte more, where there is one, tells whether the first line is whole.
+    const buffer = Buffer.alloc(Math.min(size, bytesMax + 1));
+    const bytes = buffer.subarray(0, this.read(buffer, size - buffer.length));
+    return bytes.toString('utf8', size <= bytesMax ? 0 : lineStart(bytes));
   }
 
   #opened(): number {
     if (this.#fd === null) throw new Error(`log ${this.path} is not open`);
     return this.#fd;
   }
+}
+
+function lineStart(bytes: Buffer): number {
+  const newline = bytes.indexOf('\n');
+  return newline < 0 ? bytes.length : newline + 1;
 }
