@@ -1,17 +1,25 @@
+import { monotonicMs } from '../clock.js';
+import { afterFailure } from '../core/failed-effect.js';
 import { type Effect, type Lifecycle, type LifecycleEvent } from '../core/lifecycle-state.js';
 import { step } from '../core/lifecycle.js';
 
+export interface LifecycleLoopOptions {
+  /** Carries out an effect; what happens meanwhile is told as further events. */
+  readonly perform: (effect: Effect) => Promise<void>;
+  /** An effect could not be carried out; the lifecycle is told what that means for it. */
+  readonly onFailed: (effect: Effect, error: unknown) => void;
+}
+
 /** Owns the state of one lifecycle: every event goes through `tell`, one after the other. */
 export class LifecycleLoop {
-  readonly #perform: (effect: Effect) => void;
+  readonly #options: LifecycleLoopOptions;
   readonly #events: LifecycleEvent[] = [];
   #isTelling = false;
   #state: Lifecycle;
 
-  /** @param perform Carries out an effect; what happens meanwhile is told as further events. */
-  constructor(state: Lifecycle, perform: (effect: Effect) => void) {
+  constructor(state: Lifecycle, options: LifecycleLoopOptions) {
     this.#state = state;
-    this.#perform = perform;
+    this.#options = options;
   }
 
   get state(): Lifecycle {
@@ -23,11 +31,24 @@ export class LifecycleLoop {
     this.#events.push(event);
     if (this.#isTelling) return;
     this.#isTelling = true;
-    for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-      const { state, effects } = step(this.#state, next);
-      this.#state = state;
-      effects.forEach((effect) => this.#perform(effect));
+    try {
+      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+        const { state, effects } = step(this.#state, next);
+        this.#state = state;
+        effects.forEach((effect) => this.carryOut(effect));
+      }
+    } finally {
+      this.#isTelling = false;
     }
-    this.#isTelling = false;
+  }
+
+  /** What fails here must neither take the other runs along nor leave this one without an end. */
+  carryOut(effect: Effect): void {
+    const { perform, onFailed } = this.#options;
+    perform(effect).catch((error: unknown) => {
+      onFailed(effect, error);
+      const event = afterFailure(effect, monotonicMs(), error instanceof Error ? error.message : String(error));
+      if (event !== null) this.tell(event);
+    });
   }
 }

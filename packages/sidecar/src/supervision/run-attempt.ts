@@ -82,40 +82,32 @@ export class RunAttempt {
   /** Starts the process. Tells `launched` or `launch_failed`. */
   launch(input: Omit<LaunchInput, 'files'>): void {
     const request = buildLaunchRequest(this.#context, { ...input, files: this.#files });
-    try {
-      this.#process.launch(request, this.#context.markers, input.executionId);
-    } catch (error) {
-      const message = `cannot start ${this.#context.command}: ${(error as Error).message}`;
-      this.#context.tell({ type: 'launch_failed', at: monotonicMs(), message });
-    }
+    this.#process.launch(request, this.#context.markers, input.executionId);
   }
 
   /** Fixes the logs' ends as they are now and reads up to there. Tells `logs_read`. */
   async readLogs(): Promise<void> {
     this.#process.fixEnds();
-    const read = await this.#process.readToEnds().catch((error: unknown) => this.#warn(error, 'logs cannot be read'));
-    this.#lastWords = read?.lastWords ?? null;
-    this.#context.tell({ type: 'logs_read', stderrFailure: read?.stderrFailure ?? null });
+    const { lastWords, stderrFailure } = await this.#process.readToEnds();
+    this.#lastWords = lastWords;
+    this.#context.tell({ type: 'logs_read', stderrFailure });
   }
 
   /** Ends every process of the attempt. Tells `tree_dead`. */
   async kill(graceMs: number): Promise<void> {
-    const killed = this.#process.kill(graceMs);
-    const survivors = await killed.catch((error: unknown) => this.#warn(error, 'tree cannot be killed'));
+    const survivors = await this.#process.kill(graceMs);
     this.#context.tell({ type: 'tree_dead', at: monotonicMs(), survivors });
   }
 
   /** Ends the grace of a kill that is under way. */
   async hurry(): Promise<void> {
-    await this.#process.kill(0).catch((error: unknown) => this.#warn(error, 'tree cannot be killed'));
+    await this.#process.kill(0);
   }
 
   /** Lets go of everything but the logs. */
   async close(): Promise<void> {
     this.#process.close();
-    await this.#context.state
-      .removeHanded(this.#files)
-      .catch((error: unknown) => this.#context.logger.warn({ err: error }, 'cannot remove settings'));
+    await this.#context.state.removeHanded(this.#files);
   }
 
   #onReading(reading: Reading, at: number): void {
@@ -137,11 +129,5 @@ export class RunAttempt {
         tell({ type: 'credential_failed', at, reason: reading.reason });
         break;
     }
-  }
-
-  /** What fails here must not take the other runs along. */
-  #warn(error: unknown, message: string): null {
-    this.#context.logger.error({ err: error }, message);
-    return null;
   }
 }

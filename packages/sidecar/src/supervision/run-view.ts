@@ -36,12 +36,22 @@ export function endOf({ lifecycle, attempt }: RunFacts): Cursor | null {
   return lifecycle.verdict === null ? null : (attempt?.end ?? CURSOR_START);
 }
 
-/** The outcome of an execution that has ended. */
+/** The outcome of an execution that has ended. @throws Error when what it printed cannot be told safely. */
 export function outcomeOf(facts: RunFacts, verdict: Verdict, redactor: Redactor): Outcome {
   return redactOutcome(buildOutcome({ ...facts, report: reportOf(facts) }, verdict), redactor);
 }
 
+/** The same without anything that had to be redacted. */
+export function bareOutcomeOf(facts: RunFacts, verdict: Verdict): Outcome {
+  const lifecycle = { ...facts.lifecycle, launchError: null };
+  return buildOutcome({ ...facts, lifecycle, report: { ...EMPTY_REPORT, sessionId: facts.sessionId } }, verdict);
+}
+
 function publicVerdict(facts: RunFacts, verdict: Verdict, redactor: Redactor): ExecutionSummary['verdict'] {
+  if (facts.outcome !== null) {
+    const { status, reason, endedAt, message } = facts.outcome;
+    return { status, reason, at: endedAt, message };
+  }
   const { status, reason, at } = verdict;
   const message = redactMessage(describe(verdict, facts.lifecycle, reportOf(facts)), redactor);
   return { status, reason, at: toEpoch(facts, at), message };

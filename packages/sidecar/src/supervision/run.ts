@@ -14,7 +14,7 @@ import { accept, type Accepted, durationsOf, type RunInit } from './accepted.js'
 import { IdleClock } from './idle-clock.js';
 import { LifecycleLoop } from './lifecycle-loop.js';
 import { RunAttempt, type RunAttemptContext } from './run-attempt.js';
-import { endOf, outcomeOf, type RunFacts, summaryOf } from './run-view.js';
+import { bareOutcomeOf, endOf, outcomeOf, type RunFacts, summaryOf } from './run-view.js';
 import { Timers } from './timers.js';
 
 /** What every run of one sidecar has in common. */
@@ -60,7 +60,10 @@ export class Run {
       onGrowth: () => this.#notifyGrowth(),
     };
     const lifecycle = newLifecycle(this.#durations, init.isQueued ? 'queued' : 'preparing');
-    this.#loop = new LifecycleLoop(lifecycle, (effect) => this.#perform(effect));
+    this.#loop = new LifecycleLoop(lifecycle, {
+      perform: (effect) => this.#perform(effect),
+      onFailed: (effect, error) => this.#logger.error({ err: error, effect: effect.do }, 'an effect failed'),
+    });
     this.#idleClock = new IdleClock({
       limits: this.#durations,
       signsOfLife: () => this.attempt?.signsOfLife ?? { lastOutputAt: 0, toolSince: null },
@@ -102,7 +105,7 @@ export class Run {
   /** Begins: prepares and starts the process, or waits for a slot. */
   begin(): void {
     if (!this.isQueued) {
-      void this.#prepare();
+      this.#loop.carryOut({ do: 'prepare' });
       return;
     }
     const at = this.#accepted.acceptedAtMs + this.#durations.queueTimeoutMs;
@@ -113,6 +116,7 @@ export class Run {
   takeSlot(): void {
     this.#timers.set('queue', null, () => undefined);
     this.#loop.tell({ type: 'slot_free' });
+    this.#context.onState(this);
   }
 
   /** Ends an execution that was not prepared yet without starting anything. */
@@ -133,7 +137,8 @@ export class Run {
   /** No kill waits from now on, neither one that is under way nor one to come. */
   hurry(): void {
     this.#isHurried = true;
-    if (this.#loop.state.phase === 'killing') void this.attempt?.hurry();
+    if (this.#loop.state.phase !== 'killing') return;
+    this.attempt?.hurry().catch((error: unknown) => this.#logger.error({ err: error }, 'a kill cannot be hurried'));
   }
 
   /** Calls `listener` when there may be more output or its end is fixed. Returns how to stop that. */
@@ -146,19 +151,18 @@ export class Run {
     return { ...this.#accepted, lifecycle: this.#loop.state, attempt: this.attempt, outcome: this.#outcome };
   }
 
-  #perform(effect: Effect): void {
+  async #perform(effect: Effect): Promise<void> {
     switch (effect.do) {
       case 'prepare':
-        this.#context.onState(this);
-        void this.#prepare();
+        await this.#prepare();
         break;
       case 'spawn':
         this.#spawn();
         break;
       case 'announce_running':
+        this.#idleClock.start();
         this.#logger.info({ sessionId: this.#accepted.sessionId }, 'execution started');
         this.#context.onState(this);
-        this.#idleClock.start();
         break;
       case 'set_deadline':
         this.#timers.set('deadline', effect.at, () => this.#loop.tell({ type: 'deadline', at: effect.at }));
@@ -167,31 +171,25 @@ export class Run {
         this.#timers.set('grace', effect.at, () => this.#loop.tell({ type: 'grace_over' }));
         break;
       case 'read_logs':
-        void this.attempt?.readLogs();
+        await this.attempt?.readLogs();
         break;
       case 'announce_ending':
+        this.#notifyGrowth();
         this.#logger.info(this.summary().verdict, 'execution decided');
         this.#context.onState(this);
-        this.#notifyGrowth();
         break;
       case 'kill':
-        void this.attempt?.kill(this.#isHurried ? 0 : effect.graceMs);
+        await this.attempt?.kill(this.#isHurried ? 0 : effect.graceMs);
         break;
       case 'announce_outcome':
-        this.#end();
+        await this.#end();
         break;
     }
   }
 
   async #prepare(): Promise<void> {
     const name = { executionId: this.id, number: this.#attempts.length + 1 };
-    try {
-      this.#attempts.push(await RunAttempt.prepare(name, this.#request, this.#attemptContext));
-    } catch (error) {
-      const message = `cannot prepare the execution's files: ${(error as Error).message}`;
-      this.#loop.tell({ type: 'launch_failed', at: monotonicMs(), message });
-      return;
-    }
+    this.#attempts.push(await RunAttempt.prepare(name, this.#request, this.#attemptContext));
     this.#loop.tell({ type: 'prepared', at: monotonicMs() });
   }
 
@@ -202,16 +200,29 @@ export class Run {
     this.attempt.launch({ executionId, request: this.#request, sessionId, credential });
   }
 
-  #end(): void {
+  async #end(): Promise<void> {
     this.#timers.clear();
     this.#idleClock.stop();
-    void this.attempt?.close();
-    const { verdict } = this.#loop.state;
-    if (verdict === null) throw new Error(`execution ${this.id} ended without a verdict`);
-    this.#outcome = outcomeOf(this.#facts, verdict, this.#context.redactor());
+    this.#outcome = this.#buildOutcome();
     const { status, reason, survivors } = this.#outcome;
     this.#logger.info({ status, reason, survivors }, 'execution ended');
-    this.#context.onOutcome(this, this.#outcome);
+    try {
+      this.#context.onOutcome(this, this.#outcome);
+    } finally {
+      await this.attempt?.close();
+    }
+  }
+
+  /** An execution has an outcome, whatever is wrong with what it printed. */
+  #buildOutcome(): Outcome {
+    const { verdict } = this.#loop.state;
+    if (verdict === null) throw new Error(`execution ${this.id} ended without a verdict`);
+    try {
+      return outcomeOf(this.#facts, verdict, this.#context.redactor());
+    } catch (error) {
+      this.#logger.error({ err: error }, 'what the run told cannot be part of its outcome');
+      return bareOutcomeOf(this.#facts, verdict);
+    }
   }
 
   #notifyGrowth(): void {

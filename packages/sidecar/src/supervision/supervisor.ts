@@ -49,7 +49,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#slots = new Slots(options.maxExecutions);
     this.#context = {
       ...options,
-      onState: (run) => this.emit('state', run),
+      onState: (run) => this.#announce('state', run),
       onOutcome: (run, outcome) => this.#onOutcome(run, outcome),
     };
   }
@@ -176,7 +176,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     const run = new Run({ ...init, credential: this.#options.credential }, this.#context);
     this.#runs.set(run.id, run);
     this.#slots.add(run);
-    this.emit('state', run);
+    this.#announce('state', run);
     begin(run);
     return { ...run.summary(), known: false };
   }
@@ -184,8 +184,19 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   #onOutcome(run: Run, outcome: Outcome): void {
     this.#slots.remove(run);
     this.#retention.keep(run.id);
-    this.emit('outcome', run, outcome);
+    this.#announce('outcome', run, outcome);
     if (!this.#isDraining) this.#slots.handOut();
+  }
+
+  /** A host that cannot be told costs neither the run nor the other hosts anything. */
+  #announce<Name extends keyof SupervisorEvents>(name: Name, ...event: SupervisorEvents[Name]): void {
+    for (const listener of this.rawListeners(name) as ((...event: SupervisorEvents[Name]) => void)[]) {
+      try {
+        listener(...event);
+      } catch (error) {
+        this.#options.logger.error({ err: error, executionId: event[0].id }, 'a host cannot be told');
+      }
+    }
   }
 
   #forget(executionId: string, wasAcknowledged: boolean): void {

@@ -1,0 +1,67 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type DispatchRequest, type Outcome } from '@outrigger/protocol';
+import { pino } from 'pino';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { probeMarkers } from '../process/tree/tree.js';
+import { currentRedactor } from '../redaction.js';
+import { StateFolder } from '../state/folder.js';
+import { Run, type RunContext } from './run.js';
+
+const RESULT = '{"type":"result","subtype":"success","is_error":false,"result":"Done."}';
+
+function context(overrides: Partial<RunContext> = {}): RunContext {
+  const folder = mkdtempSync(join(tmpdir(), 'outrigger-unit-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, 'claude'), `#!/bin/sh\necho '${RESULT}'\n`, { mode: 0o755 });
+  return {
+    command: join(folder, 'claude'),
+    upstream: null,
+    passedVariables: [],
+    runUser: null,
+    state: new StateFolder(join(folder, 'state'), null),
+    markers: probeMarkers('auto'),
+    redactor: currentRedactor(() => []),
+    logger: pino({ level: 'silent' }),
+    onState: () => undefined,
+    onOutcome: () => undefined,
+    ...overrides,
+  };
+}
+
+/** Runs a dispatch to its end. */
+function outcomeOf(request: DispatchRequest, overrides: Partial<RunContext> = {}): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const onOutcome = (_run: Run, outcome: Outcome) => resolve(outcome);
+    const credential = { id: 'standing', kind: 'api_key', secret: 'a-secret' } as const;
+    const init = { id: 'run', digest: 'digest', request, credential, isQueued: false };
+    new Run(init, context({ onOutcome, ...overrides })).begin();
+  });
+}
+
+function throws(): never {
+  throw new Error('it broke');
+}
+
+describe('a run ends with its outcome', () => {
+  it('though nobody can be told of its states', async () => {
+    expect(await outcomeOf({ prompt: 'x' }, { onState: throws })).toMatchObject({
+      reason: 'completed',
+      result: 'Done.',
+    });
+  });
+
+  it('though its launch cannot be put together', async () => {
+    const request = { prompt: 'x', allowedTools: 5 } as unknown as DispatchRequest;
+    const outcome = await outcomeOf(request);
+    expect(outcome).toMatchObject({ status: 'failed', reason: 'spawn_failed', attempts: 0, survivors: 0 });
+    expect(outcome.message).toContain('cannot start the process: ');
+  });
+
+  it('though what it printed cannot be redacted, and then without it', async () => {
+    const outcome = await outcomeOf({ prompt: 'x' }, { redactor: throws });
+    expect(outcome).toMatchObject({ reason: 'completed', exit: { code: 0 } });
+    expect(outcome).not.toHaveProperty('result');
+  });
+});
