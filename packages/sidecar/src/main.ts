@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { LogOutput } from './log-output.js';
 import { OptionError } from './options/option-error.js';
 import { helpText, readOptions, type SidecarOptions } from './options/options.js';
 import { startSidecar } from './sidecar.js';
@@ -14,10 +15,10 @@ async function main(): Promise<void> {
 }
 
 async function run(options: SidecarOptions): Promise<void> {
-  const logger = pino(
-    { level: options.logLevel, base: { agentId: options.agentId } },
-    pino.destination({ dest: 2, sync: true }),
+  const output = new LogOutput(process.stderr, (lines) =>
+    logger.warn({ lines }, 'log lines were dropped: they were not read in time'),
   );
+  const logger = pino({ level: options.logLevel, base: { agentId: options.agentId } }, output);
   const sidecar = await startSidecar(options, logger);
   options.warnings.forEach((warning) => logger.warn(warning));
   const token = sidecar.tokenPath === null ? '' : ` token-file=${sidecar.tokenPath}`;
@@ -28,7 +29,10 @@ async function run(options: SidecarOptions): Promise<void> {
     const timeoutMs = isStopping ? 0 : options.drainTimeoutMs;
     logger.info({ signal, timeoutMs }, isStopping ? 'ending every run' : 'draining');
     isStopping = true;
-    void sidecar.stop(timeoutMs).then(() => process.exit(0));
+    void sidecar
+      .stop(timeoutMs)
+      .then(() => output.flush())
+      .then(() => process.exit(0));
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
