@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -7,6 +7,8 @@ import { type RunUser } from '../options/user.js';
 
 const PRIVATE_FOLDER = 0o700;
 const PRIVATE_FILE = 0o600;
+/** Fails where there is something already. */
+const NEW_PRIVATE_FILE = { mode: PRIVATE_FILE, flag: 'wx' } as const;
 const TOKEN_BYTES = 32;
 
 export interface AttemptName {
@@ -38,6 +40,7 @@ export interface AttemptFiles {
  *   DIR/token                      the control token, when nobody gave one
  *   DIR/lock                       pid and start time of the owner
  *   DIR/executions/ID/1/stdout     the logs of an execution's first attempt
+ *   DIR/removed/                   what is being removed
  * ```
  */
 export class StateFolder {
@@ -52,7 +55,10 @@ export class StateFolder {
     mkdirSync(path, { recursive: true, mode: PRIVATE_FOLDER });
     chmodSync(path, PRIVATE_FOLDER);
     this.#lock();
-    rmSync(join(path, 'executions'), { recursive: true, force: true });
+    for (const folder of [this.#executionsPath, this.#asidePath]) {
+      rmSync(folder, { recursive: true, force: true });
+      mkdirSync(folder, { mode: PRIVATE_FOLDER });
+    }
   }
 
   get tokenPath(): string {
@@ -65,10 +71,16 @@ export class StateFolder {
     writeFileSync(this.tokenPath, `${randomBytes(TOKEN_BYTES).toString('base64url')}\n`, { mode: PRIVATE_FILE });
   }
 
-  /** Makes the folder and the files of an attempt. */
+  /**
+   * Makes the folder and the files of an attempt. What lies there already was put there by somebody else, a run of the
+   * same user for one: it is removed, never opened, since a FIFO would block and a link lead elsewhere.
+   */
   async createAttempt(attempt: AttemptName, { prompt, settings }: AttemptInput): Promise<AttemptFiles> {
-    const folder = join(this.#executionPath(attempt.executionId), String(attempt.number));
-    await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER });
+    const path = this.#executionPath(attempt.executionId);
+    const folder = join(path, String(attempt.number));
+    await this.#remove(attempt.number === 1 ? path : folder);
+    await mkdir(path, { recursive: attempt.number > 1, mode: PRIVATE_FOLDER });
+    await mkdir(folder, { mode: PRIVATE_FOLDER });
     const files: AttemptFiles = {
       folder,
       stdin: join(folder, 'stdin'),
@@ -76,9 +88,9 @@ export class StateFolder {
       stderr: join(folder, 'stderr'),
       settings: settings === undefined ? null : await this.#writeSettings(folder, settings),
     };
-    await writeFile(files.stdin, prompt, { mode: PRIVATE_FILE });
-    await writeFile(files.stdout, '', { mode: PRIVATE_FILE });
-    await writeFile(files.stderr, '', { mode: PRIVATE_FILE });
+    await writeFile(files.stdin, prompt, NEW_PRIVATE_FILE);
+    await writeFile(files.stdout, '', NEW_PRIVATE_FILE);
+    await writeFile(files.stderr, '', NEW_PRIVATE_FILE);
     return files;
   }
 
@@ -86,7 +98,7 @@ export class StateFolder {
   async #writeSettings(folder: string, settings: object): Promise<string> {
     const user = this.#runUser;
     const path = join(user === null ? folder : await mkdtemp(join(tmpdir(), 'outrigger-')), 'settings.json');
-    await writeFile(path, JSON.stringify(settings), { mode: PRIVATE_FILE });
+    await writeFile(path, JSON.stringify(settings), NEW_PRIVATE_FILE);
     if (user !== null) {
       await chown(path, user.uid, user.gid);
       await chown(dirname(path), user.uid, user.gid);
@@ -102,7 +114,19 @@ export class StateFolder {
   }
 
   async removeExecution(executionId: string): Promise<void> {
-    await rm(this.#executionPath(executionId), { recursive: true, force: true });
+    await this.#remove(this.#executionPath(executionId));
+  }
+
+  /** Out of the way at once, so that what takes its place is not removed with it. */
+  async #remove(path: string): Promise<void> {
+    const aside = join(this.#asidePath, randomUUID());
+    try {
+      renameSync(path, aside);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      throw error;
+    }
+    await rm(aside, { recursive: true, force: true });
   }
 
   unlock(): void {
@@ -113,8 +137,16 @@ export class StateFolder {
     return join(this.path, 'lock');
   }
 
+  get #executionsPath(): string {
+    return join(this.path, 'executions');
+  }
+
+  get #asidePath(): string {
+    return join(this.path, 'removed');
+  }
+
   #executionPath(executionId: string): string {
-    return join(this.path, 'executions', executionId);
+    return join(this.#executionsPath, executionId);
   }
 
   /** Two sidecars on one folder would clear each other's logs. */
