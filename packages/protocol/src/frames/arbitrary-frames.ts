@@ -199,7 +199,7 @@ const sidecarFields: Record<SidecarFrameType, fc.Arbitrary<Record<string, unknow
     start: count,
     end: count,
     log: fc.constantFrom('stdout', 'stderr'),
-    reason: fc.constantFrom('line_too_long', 'retention'),
+    reason: fc.constantFrom('line_too_long', 'removed', 'retention'),
   }),
   outcome: object({ outcome, end: cursor }),
   error: object({ code: text, message: text }),

@@ -112,7 +112,7 @@ export const gapSchema = z.object({
   type: z.literal('gap'),
   ...batchFields,
   log: logSchema,
-  reason: z.enum(['line_too_long', 'retention']),
+  reason: z.enum(['line_too_long', 'removed', 'retention']),
 });
 
 /** The outcome. Needs no credit, so it can overtake output; no output reaches beyond `end`. */

@@ -1,4 +1,16 @@
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LIMITS } from '@outrigger/protocol';
@@ -6,6 +18,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Log } from '../process/log.js';
 import { currentRedactor } from '../redaction.js';
 import { LogReader, type Stretch } from './log-reader.js';
+import { TURN_BYTES } from './turns.js';
 
 const SECRET = 'sk-ant-oat01-0123456789-abcdef';
 
@@ -23,15 +36,20 @@ afterEach(() => rmSync(folder, { recursive: true }));
 const readerFrom = (position = 0, secrets = () => [SECRET]) =>
   new LogReader('stdout', log, { position, redactor: currentRedactor(secrets) });
 
-/** Everything there is for now. */
-function readAll(reader: LogReader): Stretch[] {
-  const all: Stretch[] = [];
-  for (let next = reader.next(); next !== null; next = reader.next()) all.push(next);
+type Sent = Exclude<Stretch, { kind: 'nothing_yet' }>;
+
+/** Everything there is for now. No single look may take more than a turn. */
+function readAll(reader: LogReader): Sent[] {
+  const all: Sent[] = [];
+  for (let next = reader.next(); next !== null; next = reader.next()) {
+    if (next.kind === 'nothing_yet') expect(next.lookedAtBytes).toBeLessThanOrEqual(TURN_BYTES);
+    else all.push(next);
+  }
   return all;
 }
 
 /** The text of what was read, its parts put together. */
-const textOf = (stretches: Stretch[]) =>
+const textOf = (stretches: Sent[]) =>
   stretches
     .map((stretch) => (stretch.kind === 'gap' ? '' : stretch.lines.join('\n') + (stretch.continues ? '' : '\n')))
     .join('');
@@ -51,7 +69,7 @@ describe('a line that is too long', () => {
     appendFileSync(path, 'x\nafter\n');
     const end = 7 + 18 * 1024 * 1024 + 2;
     expect(readAll(reader)).toEqual([
-      { kind: 'gap', start: 7, end },
+      { kind: 'gap', start: 7, end, reason: 'line_too_long' },
       { kind: 'lines', start: end, end: end + 6, lines: ['after'], ends: [end + 6], continues: false },
     ]);
   });
@@ -61,7 +79,7 @@ describe('a line that is too long', () => {
     for (let mib = 1; mib <= 17; mib++) more();
     expect(readAll(reader)).toEqual([]);
     const end = log.fixEnd();
-    expect(readAll(reader)).toEqual([{ kind: 'gap', start: 0, end }]);
+    expect(readAll(reader)).toEqual([{ kind: 'gap', start: 0, end, reason: 'line_too_long' }]);
   });
 
   it.each([
@@ -73,6 +91,149 @@ describe('a line that is too long', () => {
     const all = readAll(reader);
     expect(new Set(all.map((stretch) => stretch.kind))).toEqual(new Set([kind]));
     expect(all.at(-1)?.end).toBe(LIMITS.lineBytesMax + excess);
+  });
+});
+
+describe('a log that was made longer than anybody can read', () => {
+  const HUGE = 2 ** 40;
+
+  it('is looked at a turn at a time, and is one gap once it has ended', () => {
+    const reader = readerFrom();
+    appendFileSync(path, 'before\n');
+    truncateSync(path, HUGE);
+    expect(reader.next()).toMatchObject({ kind: 'lines', lines: ['before'] });
+    for (let turn = 1; turn <= 20; turn++) expect(reader.next()).toMatchObject({ kind: 'nothing_yet' });
+    log.fixEnd();
+    expect(readAll(reader)).toEqual([{ kind: 'gap', start: 7, end: HUGE, reason: 'line_too_long' }]);
+    expect(reader.position).toBe(HUGE);
+  });
+});
+
+describe('a log that its run has cut', () => {
+  const seen = (text: string) => {
+    const reader = readerFrom();
+    appendFileSync(path, text);
+    expect(textOf(readAll(reader))).toBe(text);
+    truncateSync(path, 0);
+    expect(readAll(reader)).toEqual([]);
+    return reader;
+  };
+
+  it('goes on, behind a gap, with the first whole line behind its old end', () => {
+    const reader = seen('one\ntwo\n');
+    appendFileSync(path, 'three\n');
+    expect(readAll(reader)).toEqual([]);
+    appendFileSync(path, 'four\nfive\n');
+    expect(readAll(reader)).toEqual([
+      { kind: 'gap', start: 8, end: 11, reason: 'removed' },
+      { kind: 'lines', start: 11, end: 16, lines: ['five'], ends: [16], continues: false },
+    ]);
+  });
+
+  it('loses no line that begins at its old end', () => {
+    const reader = seen('one\ntwo\n');
+    appendFileSync(path, 'twelve\n\nfive\n');
+    expect(readAll(reader)).toMatchObject([
+      { kind: 'gap', start: 8, end: 8, reason: 'removed' },
+      { kind: 'lines', start: 8, lines: ['five'] },
+    ]);
+    appendFileSync(path, 'six\n');
+    expect(textOf(readAll(reader))).toBe('six\n');
+  });
+
+  it('has a gap though it ends before it was as long again', () => {
+    const reader = seen('one\ntwo\n');
+    appendFileSync(path, 'new\n');
+    log.fixEnd();
+    expect(readAll(reader)).toEqual([{ kind: 'gap', start: 8, end: 8, reason: 'removed' }]);
+  });
+
+  it('is the same for every reader, whenever it came', () => {
+    seen('one\ntwo\n');
+    const text = 'three\nfour\nfive\n';
+    appendFileSync(path, text);
+    for (let from = 0; from < 8; from++) {
+      expect(readAll(readerFrom(from))).toMatchObject([
+        { kind: 'gap', start: from, end: 11, reason: 'removed' },
+        { kind: 'lines', lines: ['five'] },
+      ]);
+    }
+    expect(textOf(readAll(readerFrom(11)))).toBe('five\n');
+  });
+
+  it('in the midst of a long line is a gap from where the line was cut off', () => {
+    const reader = readerFrom();
+    appendFileSync(path, `${'x'.repeat(300_000)}\n`);
+    const part = reader.next();
+    expect(part).toMatchObject({ kind: 'lines', continues: true });
+    truncateSync(path, 10);
+    expect(readAll(reader)).toEqual([]);
+    appendFileSync(path, `${'y'.repeat(300_000)}\nafter\n`);
+    expect(readAll(reader)).toMatchObject([
+      { kind: 'gap', start: part?.kind === 'lines' ? part.end : 0, end: 300_011, reason: 'removed' },
+      { kind: 'lines', lines: ['after'] },
+    ]);
+  });
+
+  it.each([0, 5, 200_000])('to %i bytes after its end was fixed has a gap up to there', (left) => {
+    const reader = readerFrom();
+    const text = `one\n${'x'.repeat(300_000)}\n`;
+    appendFileSync(path, text);
+    expect(reader.next()).toMatchObject({ lines: ['one'] });
+    const end = log.fixEnd();
+    truncateSync(path, left);
+    expect(readAll(reader)).toEqual([{ kind: 'gap', start: 4, end, reason: 'removed' }]);
+  });
+});
+
+describe('a log that its run has taken away', () => {
+  beforeEach(() => appendFileSync(path, 'ours\n'));
+  const remove = () => rmSync(path);
+  const ways: [string, () => void][] = [
+    ['removed', remove],
+    [
+      'replaced by a folder',
+      () => {
+        remove();
+        mkdirSync(path);
+      },
+    ],
+    [
+      'replaced by a link',
+      () => {
+        remove();
+        symlinkSync('/etc/passwd', path);
+      },
+    ],
+    ['removed with its folder', () => rmSync(folder, { recursive: true })],
+  ];
+  afterEach(() => mkdirSync(folder, { recursive: true }));
+
+  it.each(ways)('and %s is still read by those who had it open', (_way, takeAway) => {
+    const reader = readerFrom();
+    takeAway();
+    expect(textOf(readAll(reader))).toBe('ours\n');
+  });
+
+  it.each(ways)('and %s is a gap for those who come later', (_way, takeAway) => {
+    log.open();
+    log.fixEnd();
+    log.release();
+    takeAway();
+    const reader = readerFrom();
+    expect(readAll(reader)).toEqual([{ kind: 'gap', start: 0, end: 5, reason: 'removed' }]);
+    reader.close();
+  });
+
+  it('and replaced by another file is still ours for those who had it open', () => {
+    const reader = readerFrom();
+    const writer = openSync(path, 'a');
+    writeFileSync(join(folder, 'other'), 'foreign\n');
+    renameSync(join(folder, 'other'), path);
+    writeSync(writer, 'more\n');
+    closeSync(writer);
+    expect(textOf(readAll(reader))).toBe('ours\nmore\n');
+    expect(textOf(readAll(readerFrom()))).toBe('ours\nmore\n');
   });
 });
 
@@ -91,7 +252,8 @@ describe('a line of several parts', () => {
     // Wherever the secret is, around the places where a frame is full.
     for (let shift = 0; shift < 2 * SECRET.length; shift++) {
       const before = 'x'.repeat(LIMITS.outputFrameBytes - shift);
-      writeFileSync(path, `${before}${SECRET}${'y'.repeat(1000)}\n`);
+      log = new Log(join(folder, `log-${shift}`));
+      writeFileSync(log.path, `${before}${SECRET}${'y'.repeat(1000)}\n`);
       expect(textOf(readAll(readerFrom()))).toBe(`${before}[redacted]${'y'.repeat(1000)}\n`);
     }
   });

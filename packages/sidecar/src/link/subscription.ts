@@ -1,10 +1,9 @@
-import { type Cursor, LIMITS, type SidecarFrame, WireError } from '@outrigger/protocol';
+import { type Cursor, LIMITS, type Log as LogName, type SidecarFrame, WireError } from '@outrigger/protocol';
 import { type CurrentRedactor } from '../redaction.js';
 import { type Run } from '../supervision/run.js';
-import { LogReader } from './log-reader.js';
-
-/** Sent at one go before others get a turn. */
-const TURN_BYTES = 1024 * 1024;
+import { seenBytes } from './log-extent.js';
+import { LogReader, type Stretch } from './log-reader.js';
+import { TURN_BYTES, turns } from './turns.js';
 
 export interface SubscriptionOptions {
   readonly name: string;
@@ -25,7 +24,7 @@ export class Subscription {
   readonly #stopListening: () => void;
   #readers: LogReader[] = [];
   #creditBytes: number;
-  #turn: NodeJS.Immediate | null = null;
+  readonly #turn = () => this.#send();
 
   /** @throws WireError `invalid` for a cursor that lies outside the logs. */
   constructor(options: SubscriptionOptions) {
@@ -45,12 +44,12 @@ export class Subscription {
 
   /** Sends what can be sent, after the frame at hand has been answered. */
   resume(): void {
-    this.#turn ??= setImmediate(() => this.#send());
+    turns.ask(this.#turn);
   }
 
   close(): void {
     this.#stopListening();
-    if (this.#turn !== null) clearImmediate(this.#turn);
+    turns.withdraw(this.#turn);
     this.#readers.forEach((reader) => reader.close());
     this.#readers = [];
   }
@@ -68,53 +67,64 @@ export class Subscription {
       new LogReader('stdout', stdout, { position: from.stdout, redactor }),
       new LogReader('stderr', stderr, { position: from.stderr, redactor }),
     ];
-    if (from.stdout <= stdout.size() && from.stderr <= stderr.size()) return;
+    if (from.stdout <= seenBytes(stdout) && from.stderr <= seenBytes(stderr)) return;
     this.#readers.forEach((reader) => reader.close());
     throw outsideLogs('it lies behind the end of the output');
   }
 
-  /** A run can remove or replace its own logs; that is this reader's loss and nobody else's. */
-  #send(): void {
-    this.#turn = null;
+  /** What fails here is this reader's loss and nobody else's. */
+  #send(): number {
     try {
-      this.#sendTurn();
+      return this.#sendTurn();
     } catch (error) {
       this.close();
       this.#options.onFailed(error);
+      return 0;
     }
   }
 
-  #sendTurn(): void {
+  #sendTurn(): number {
     if (this.#readers.length === 0 && this.#options.run.attempt !== null) this.#openLogs();
-    for (let turnBytes = 0; turnBytes < TURN_BYTES;) {
-      if (this.#creditBytes <= 0 || !this.#options.hasRoom()) return;
-      const sent = this.#sendNext();
-      if (sent === null) return;
-      turnBytes += sent.bytes;
-      this.#creditBytes -= sent.cost;
+    let turnBytes = 0;
+    while (turnBytes < TURN_BYTES) {
+      if (this.#creditBytes <= 0 || !this.#options.hasRoom()) return turnBytes;
+      const bytes = this.#sendNext();
+      if (bytes === null) return turnBytes;
+      turnBytes += bytes;
     }
     this.resume();
+    return turnBytes;
   }
 
-  /** Sends one frame, the logs taking turns. `cost`: what it takes off the credit; a gap takes nothing. */
-  #sendNext(): { bytes: number; cost: number } | null {
-    const { name, run } = this.#options;
+  /** Sends one frame, the logs taking turns. Returns the bytes that were looked at; null: there is nothing to do. */
+  #sendNext(): number | null {
     for (const reader of this.#readers) {
       const stretch = reader.next();
       if (stretch === null) continue;
       this.#readers.reverse();
-      const { start, end } = stretch;
-      const batch = { subscription: name, executionId: run.id, attempt: 1, start, end };
-      if (stretch.kind === 'gap') {
-        this.#options.send({ type: 'gap', ...batch, log: reader.name, reason: 'line_too_long' });
-        return { bytes: end - start, cost: 0 };
-      }
-      const { lines, ends, continues } = stretch;
-      const type = reader.name === 'stdout' ? 'output' : 'stderr';
-      this.#options.send({ type, ...batch, lines, ends, ...(continues ? { continues } : {}) });
-      return { bytes: end - start, cost: end - start };
+      return stretch.kind === 'nothing_yet' ? stretch.lookedAtBytes : this.#sendStretch(reader.name, stretch);
     }
     return null;
+  }
+
+  #sendStretch(log: LogName, stretch: Exclude<Stretch, { kind: 'nothing_yet' }>): number {
+    const { name, run } = this.#options;
+    const { start, end } = stretch;
+    const batch = { subscription: name, executionId: run.id, attempt: 1, start, end };
+    if (stretch.kind === 'gap') {
+      this.#options.send({ type: 'gap', ...batch, log, reason: stretch.reason });
+      return end - start;
+    }
+    const { lines, ends, continues } = stretch;
+    this.#options.send({
+      type: log === 'stdout' ? 'output' : 'stderr',
+      ...batch,
+      lines,
+      ends,
+      ...(continues ? { continues } : {}),
+    });
+    this.#creditBytes -= end - start;
+    return end - start;
   }
 }
 
