@@ -9,12 +9,15 @@ export class Notices {
   readonly #channel: Channel;
   /** Outcomes still to be sent again; they are paced, because there can be many. */
   readonly #resend: string[] = [];
-  readonly #onState = (run: Run) => this.#sendState(run);
-  readonly #onOutcome = (run: Run, outcome: Outcome) => this.#sendOutcome(run, outcome);
+  readonly #onState: (run: Run) => void;
+  readonly #onOutcome: (run: Run, outcome: Outcome) => void;
 
-  constructor(supervisor: Supervisor, channel: Channel) {
+  /** @param guard Makes a notice, and keeps whoever caused it from hearing that it failed. */
+  constructor(supervisor: Supervisor, channel: Channel, guard: (step: () => void) => void) {
     this.#supervisor = supervisor;
     this.#channel = channel;
+    this.#onState = (run) => guard(() => this.#sendState(run));
+    this.#onOutcome = (run, outcome) => guard(() => this.#sendOutcome(run, outcome));
   }
 
   /** From now on, and the outcomes there are already. @param endedIds Executions whose outcome is sent again. */

@@ -40,18 +40,18 @@ export class Session {
   constructor(options: SessionOptions) {
     const { socket, supervisor, redactor, logger } = options;
     this.#options = options;
-    this.#channel = new Channel(socket, () => this.#onRoom());
+    this.#channel = new Channel(socket, () => this.#guard(() => this.#onRoom()));
     this.#subscriptions = new Subscriptions({
       supervisor,
       redactor,
       hasRoom: () => this.#channel.hasRoom,
-      onFailed: (error) => logger.error({ err: error }, 'a reader of a run cannot go on'),
+      onFailed: (error) => this.#fail(error),
       send: (frame) => this.#channel.send(frame),
     });
-    this.#notices = new Notices(supervisor, this.#channel);
+    this.#notices = new Notices(supervisor, this.#channel, (step) => this.#guard(step));
     this.#helloTimer = setTimeout(() => this.close('helloTimeout'), LIMITS.helloTimeoutMs);
     const incoming = new Incoming(this.#channel, {
-      onFrame: (frame) => this.#onFrame(frame),
+      onFrame: (frame) => this.#guard(() => this.#onFrame(frame)),
       onBadFrame: (error, id) => this.#onBadFrame(error, id),
     });
     socket.on('message', (data, isBinary) => incoming.take(data, isBinary));
@@ -102,6 +102,7 @@ export class Session {
       this.#channel.send({ type: 'reply', id: frame.id, ok: true, result });
     } catch (error) {
       this.#replyError(frame.id, error);
+      if (!(error instanceof WireError)) this.close('internal');
     }
   }
 
@@ -119,6 +120,20 @@ export class Session {
     if (error instanceof WireError) return error;
     this.#options.logger.error({ err: error }, 'request failed');
     return new WireError('internal', 'the sidecar failed to answer; its log has the cause');
+  }
+
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** What failed unforeseen costs this connection, which may have been left halfway, and no other. */
+  #fail(error: unknown): void {
+    this.#options.logger.error({ err: error }, 'connection given up');
+    this.close('internal');
   }
 
   #reject(code: string, message: string): void {
