@@ -1,3 +1,6 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type FakeStep } from '@outrigger/sdk/testing';
 import { describe, expect, it } from 'vitest';
 import { openFiles, processesIn, zombiesOf } from './support/outside.js';
@@ -51,7 +54,7 @@ async function offeredMethods(): Promise<string[]> {
 }
 
 /** The complete methods are tried one at a time; what a machine does not offer cannot be tried on it. */
-const methods = await offeredMethods();
+const methods = (await offeredMethods()).filter((method) => method !== 'lineage');
 
 describe.each(methods)('with --kill-method %s', (method) => {
   const withSidecar = (): Promise<TestSidecar> => startSidecar({ maxExecutions: 4, args: [`--kill-method=${method}`] });
@@ -86,6 +89,21 @@ describe.each(methods)('with --kill-method %s', (method) => {
     });
     expect(processesIn(cwd)).toEqual([]);
   });
+
+  it('ends what lowers the limit it could be known by, and leaves its session with an empty environment (P3)', async () => {
+    const claude = join(temporaryFolder(), 'claude');
+    const lowered = `prlimit --msgqueue=1000:1000 setsid env -i sleep ${LIFE_SECONDS}`;
+    writeFileSync(claude, `#!/bin/sh\n${lowered} &\necho started\nexec sleep ${LIFE_SECONDS}\n`, { mode: 0o755 });
+    await using sidecar = await startSidecar({ claude, args: [`--kill-method=${method}`] });
+    await using client = await RawClient.connect(sidecar);
+    const cwd = temporaryFolder();
+    await client.dispatch('lowerer', [], { cwd, graceMs: GRACE_MS });
+    const isLowered = (pid: number) => /^Max msgqueue size +1000 /m.test(readFileSync(`/proc/${pid}/limits`, 'utf8'));
+    await expect.poll(() => processesIn(cwd).filter(isLowered)).toHaveLength(1);
+    await client.request('cancel', { executionId: 'lowerer' });
+    expect(await client.outcome('lowerer')).toMatchObject({ status: 'cancelled', survivors: 0 });
+    expect(processesIn(cwd)).toEqual([]);
+  });
 });
 
 it('the machine offers a method that can count survivors', () => {
@@ -96,13 +114,15 @@ it('by lineage alone what stays related is ended, and survivors are not claimed 
   await using sidecar = await startSidecar({ args: ['--kill-method=lineage'] });
   await using client = await RawClient.connect(sidecar);
   expect((await client.waitFor('welcome')).killMethods).toEqual(['lineage']);
-  const cwd = await start(client, 'run', [
+  // By the id in their environment all runs of that name are found, those of a sidecar beside this one, too.
+  const id = randomUUID();
+  const cwd = await start(client, id, [
     { do: 'spawn', seconds: LIFE_SECONDS, setsid: true },
     { do: 'spawn', seconds: LIFE_SECONDS, setsid: true, cleanEnv: true },
     { do: 'hang' },
   ]);
-  await client.request('cancel', { executionId: 'run' });
-  expect(await client.outcome('run')).toMatchObject({ status: 'cancelled', survivors: null });
+  await client.request('cancel', { executionId: id });
+  expect(await client.outcome(id)).toMatchObject({ status: 'cancelled', survivors: null });
   expect(processesIn(cwd)).toEqual([]);
 });
 

@@ -23,8 +23,6 @@ const STDERR_TAIL_BYTES = 8192;
 const LAST_WORDS_CHARS_MAX = 300;
 /** How long the notice of an exit may be on its way once the tree is dead. */
 const EXIT_NOTICE_MS_MAX = 1000;
-/** How often a tree is looked at that can only be known by its lineage. */
-const LINEAGE_LOOK_MS = 250;
 
 /** What an attempt reports. Times are monotonic milliseconds. */
 export interface AttemptHooks {
@@ -50,7 +48,6 @@ export class Attempt {
   readonly #exit = deferred();
   #stream: StreamState = NEW_STREAM;
   #tree: ProcessTree | null = null;
-  #lineageTimer: NodeJS.Timeout | undefined;
   #oomKillsBefore: number | null = null;
   #isBeingKilled = false;
   #size = 0;
@@ -101,7 +98,6 @@ export class Attempt {
         onLaunched: (pid) => {
           this.#tree = tree;
           tree.onLaunched(pid);
-          if (!tree.isComplete) this.#lineageTimer = setInterval(() => lookAt(tree), LINEAGE_LOOK_MS);
           this.#grewAt = monotonicMs();
           this.#hooks.onLaunched(this.#grewAt);
         },
@@ -153,7 +149,6 @@ export class Attempt {
   close(): void {
     this.stdout.fixEnd();
     this.stderr.fixEnd();
-    clearInterval(this.#lineageTimer);
     this.#stream = { ...NEW_STREAM, report: this.#stream.report };
     this.#follower.stop();
     this.#watch.close();
@@ -205,15 +200,6 @@ export class Attempt {
     const now = monotonicMs();
     const ageMs = Date.now() - log.modifiedAtEpochMs();
     return Math.min(now, Math.max(this.#caughtUpAt, now - ageMs));
-  }
-}
-
-/** For what it notes; where it fails the next one comes soon. */
-function lookAt(tree: ProcessTree): void {
-  try {
-    tree.members();
-  } catch {
-    return;
   }
 }
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { monotonicMs } from '../clock.js';
-import { NEW_SWEEP, nextStep, type ProcessInfo, type Sweep } from '../core/sweep.js';
+import { NEW_SWEEP, nextStep, type Sweep, type SweepStep } from '../core/sweep.js';
 import { waitAtMost } from '../timeout.js';
 import { type ProcessTree } from './tree/tree.js';
 
@@ -30,8 +30,8 @@ export async function killTree(tree: ProcessTree, options: KillOptions): Promise
     await waitAtMost(options.graceMs, options.exited);
   }
   const survivors = await sweep(tree);
-  if (survivors?.length === 0) tree.release();
-  return tree.isComplete ? (survivors?.length ?? null) : null;
+  tree.release();
+  return survivors;
 }
 
 /** Nothing hangs on it: what cannot be asked is killed after its grace. */
@@ -45,30 +45,28 @@ function ask(tree: ProcessTree, signal: NodeJS.Signals): void {
   }
 }
 
-/** @returns Who is left; null when the last look failed. */
-async function sweep(tree: ProcessTree): Promise<ProcessInfo[] | null> {
+async function sweep(tree: ProcessTree): Promise<number | null> {
   const until = monotonicMs() + KILL_MS_MAX;
-  for (let state: Sweep | null = NEW_SWEEP; monotonicMs() < until;) {
-    const hadStopped: number = state.stopped.size;
-    state = takeStep(tree, state);
-    if (state === null) return [];
+  let state = NEW_SWEEP;
+  let isCertain = true;
+  while (monotonicMs() < until) {
+    const { step, isClear } = takeStep(tree, state);
+    if (step.do === 'finish') return isCertain && isClear ? 0 : null;
+    // As with the members: what one look at a process table in motion misses, three do not.
+    isCertain = step.sweep.cleanLooks > 0 ? isCertain && isClear : true;
+    state = step.sweep;
     // Whoever was forked by what has just been stopped is to be found before it forks in turn.
-    if (state.stopped.size === hadStopped) await sleep(SWEEP_LOOK_MS);
+    if (step.do !== 'stop') await sleep(SWEEP_LOOK_MS);
   }
-  try {
-    return tree.members().filter((member) => !member.isDead);
-  } catch {
-    return null;
-  }
+  return count(tree);
 }
 
-/** @returns null: nobody is left. */
-function takeStep(tree: ProcessTree, state: Sweep): Sweep | null {
+/** Looks, and does what is to be done then. `isClear`: the members are all who can be of the tree. */
+function takeStep(tree: ProcessTree, state: Sweep): { step: SweepStep; isClear: boolean } {
   try {
-    const step = nextStep(state, tree.members());
+    const members = tree.members();
+    const step = nextStep(state, members);
     switch (step.do) {
-      case 'finish':
-        return null;
       case 'stop':
         tree.killAll();
         step.processes.forEach((process) => tree.stop(process));
@@ -77,11 +75,21 @@ function takeStep(tree: ProcessTree, state: Sweep): Sweep | null {
         step.processes.forEach((process) => tree.kill(process));
         break;
       case 'look_again':
-        break;
+      case 'finish':
+        return { step, isClear: tree.isCertain(members) };
     }
-    return step.sweep;
+    return { step, isClear: true };
   } catch {
     // A look that failed, for want of open files say, is no look that found nobody.
-    return { ...state, cleanLooks: 0 };
+    return { step: { do: 'look_again', sweep: { ...state, cleanLooks: 0 } }, isClear: true };
+  }
+}
+
+function count(tree: ProcessTree): number | null {
+  try {
+    const members = tree.members();
+    return tree.isCertain(members) ? members.filter((member) => !member.isDead).length : null;
+  } catch {
+    return null;
   }
 }

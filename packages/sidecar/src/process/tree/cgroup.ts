@@ -60,6 +60,7 @@ function markWith(folder: string): Mark {
         const pids = readFileSync(join(group, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean).map(Number);
         return pids.flatMap((pid) => readProcess(pid) ?? []);
       }),
+    possibleEscapees: () => [],
     killAll: () => writeFileSync(join(folder, 'cgroup.kill'), '1'),
     release: () => removeGroups(folder, REMOVE_TRIES),
   };

@@ -2,35 +2,79 @@ import { type ProcessInfo, relatives } from '../../core/sweep.js';
 import { type Mark, type Marker } from './marker.js';
 import { hasEnvironmentEntry, listPids, readProcess } from './proc.js';
 
+/** How often trees are looked at: who loses its parent is known only if somebody looked before. */
+const NOTE_INTERVAL_MS = 250;
+
 /**
- * Finds the processes of an execution by the variable in their environment, and by descent, process group and session
- * of those seen before. What empties its environment, leaves its session and loses its parent between two looks is
- * missed: a count of survivors is not to be had this way.
+ * Finds the processes of an execution by descent, process group and session of those seen before, and by the variable in
+ * their environment. What empties its environment, leaves its session and loses its parent between two looks is missed:
+ * a count of survivors is not to be had this way.
  */
 export function lineageMarker(): Marker | null {
+  return markerBy((executionId) => `OUTRIGGER_EXECUTION_ID=${executionId}`);
+}
+
+/** The same without the environment, which a neighbour's run of the same id has, too: for use beside a better mark. */
+export function descentMarker(): Marker | null {
+  return markerBy(() => null);
+}
+
+function markerBy(entryOf: (executionId: string) => string | null): Marker | null {
   if (readProcess(process.pid) === null) return null;
+  const notes = new Notes();
+  return { name: 'lineage', isComplete: false, mark: (executionId) => markWith(entryOf(executionId), notes) };
+}
+
+/** One look at all processes of the machine for all trees that go on. */
+class Notes {
+  readonly #takers = new Set<(processes: ProcessInfo[]) => void>();
+  #timer: NodeJS.Timeout | undefined;
+
+  add(taker: (processes: ProcessInfo[]) => void): void {
+    this.#takers.add(taker);
+    this.#timer ??= setInterval(() => this.#take(), NOTE_INTERVAL_MS);
+  }
+
+  remove(taker: (processes: ProcessInfo[]) => void): void {
+    this.#takers.delete(taker);
+    if (this.#takers.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #take(): void {
+    try {
+      const processes = listProcesses();
+      this.#takers.forEach((taker) => taker(processes));
+    } catch {
+      // What cannot be seen now, for want of open files say, is looked at again in a moment.
+    }
+  }
+}
+
+function markWith(entry: string | null, notes: Notes): Mark {
+  let known: ProcessInfo[] = [];
+  const look = (processes: ProcessInfo[]) => {
+    const named = entry === null ? [] : processes.filter(({ pid }) => hasEnvironmentEntry(pid, entry));
+    const members = relatives(processes, [...known, ...named]);
+    known = remember(known, members, processes);
+    return members;
+  };
   return {
-    name: 'lineage',
-    isComplete: false,
-    mark: (executionId) => markWith(`OUTRIGGER_EXECUTION_ID=${executionId}`),
+    prefix: [],
+    onLaunched: (leader) => {
+      known.push(leader);
+      notes.add(look);
+    },
+    members: () => look(listProcesses()),
+    possibleEscapees: () => [],
+    killAll: () => undefined,
+    release: () => notes.remove(look),
   };
 }
 
-function markWith(entry: string): Mark {
-  let known: ProcessInfo[] = [];
-  return {
-    prefix: [],
-    onLaunched: (leader) => known.push(leader),
-    members: () => {
-      const processes = listPids().flatMap((pid) => readProcess(pid) ?? []);
-      const named = processes.filter((process) => hasEnvironmentEntry(process.pid, entry));
-      const members = relatives(processes, [...known, ...named]);
-      known = remember(known, members, processes);
-      return members;
-    },
-    killAll: () => undefined,
-    release: () => (known = []),
-  };
+function listProcesses(): ProcessInfo[] {
+  return listPids().flatMap((pid) => readProcess(pid) ?? []);
 }
 
 /** The dead are kept for as long as somebody is in a group or session that bears their number. */

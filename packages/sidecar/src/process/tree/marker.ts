@@ -3,7 +3,10 @@ import { type ProcessInfo } from '../../core/sweep.js';
 /** A way to tell the processes of one execution from all others. */
 export interface Marker {
   readonly name: MarkerName;
-  /** Whether no process of an execution can escape it: only then is a count of survivors a measurement. */
+  /**
+   * Whether no process of an execution can escape it without being a possible escapee of its mark: only then is a count
+   * of survivors a measurement.
+   */
   readonly isComplete: boolean;
   /** Makes the mark of one execution. */
   mark(executionId: string): Mark;
@@ -20,8 +23,10 @@ export interface Mark {
   onLaunched(leader: ProcessInfo): void;
   /** The processes that bear the mark now. */
   members(): ProcessInfo[];
+  /** Whoever lives and may be of the execution though the mark does not show it. */
+  possibleEscapees(): readonly ProcessInfo[];
   /** Kills every member at once, where the kernel can do that. */
   killAll(): void;
-  /** Gives up what the mark occupies; called when no member is left. */
+  /** Gives up what the mark occupies; called when the execution has ended. */
   release(): void;
 }

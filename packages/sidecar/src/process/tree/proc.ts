@@ -26,11 +26,23 @@ export function readProcess(pid: number): ProcessInfo | null {
   };
 }
 
-/** The soft limit on bytes in POSIX message queues: `null` for unlimited, too. Readable whoever owns the process. */
+/** The hard limit on bytes in POSIX message queues, `Infinity` for none. Readable whoever owns the process. */
 export function readQueueLimit(pid: number | 'self'): number | null {
-  const limits = readProc(pid, 'limits');
-  const match = limits === null ? null : /^Max msgqueue size\s+(\d+)/m.exec(limits);
-  return match === null ? null : Number(match[1]);
+  const limit = /^Max msgqueue size\s+\S+\s+(\S+)/m.exec(readProc(pid, 'limits') ?? '')?.[1];
+  if (limit === undefined) return null;
+  return limit === 'unlimited' ? Infinity : Number(limit);
+}
+
+/** Whether this process, and so what it starts, may raise limits (CAP_SYS_RESOURCE of capabilities(7)). */
+export function canRaiseLimits(): boolean {
+  const effective = /^CapEff:\s+([0-9a-f]+)/m.exec(readProc('self', 'status') ?? '')?.[1] ?? '0';
+  return ((BigInt(`0x${effective}`) >> 24n) & 1n) === 1n;
+}
+
+/** A process and all it descends from, as far as they can be seen. */
+export function ancestors(pid: number): number[] {
+  const info = readProcess(pid);
+  return info === null ? [] : [pid, ...ancestors(info.parent)];
 }
 
 /** Whether the environment a process was started with has this entry. */

@@ -1,10 +1,17 @@
 import { randomInt } from 'node:crypto';
-import { type Mark, type Marker } from './marker.js';
-import { listPids, readProcess, readQueueLimit } from './proc.js';
+import { type LimitedProcess, possibleEscapees } from '../../core/escape.js';
+import { type ProcessInfo } from '../../core/sweep.js';
 import { findExecutable } from '../executable.js';
+import { type Mark, type Marker } from './marker.js';
+import { ancestors, canRaiseLimits, listPids, readProcess, readQueueLimit } from './proc.js';
 
 /** Where the own limit is unlimited, or larger than any program needs. */
 const BASE_MAX = 819_200;
+/** Of so many neighbouring limits one is a mark: a limit that somebody chose for another reason is hardly ever one. */
+const MARK_SPACING = 64;
+/** Below this there are fewer marks than there may be runs. */
+const BASE_MIN = 64 * 1024;
+const INIT = 1;
 
 /**
  * Marks an execution by a limit on POSIX message queues that no other process has. It is inherited through fork, exec,
@@ -16,26 +23,68 @@ const BASE_MAX = 819_200;
 export function rlimitMarker(): Marker | null {
   const prlimit = findExecutable('prlimit', process.env['PATH']);
   const own = readQueueLimit('self');
-  if (prlimit === null || readProcess(process.pid) === null) return null;
-  const base = Math.min(own ?? BASE_MAX, BASE_MAX);
-  return base < 2 ? null : { name: 'rlimit', isComplete: true, mark: () => markWith(prlimit, freeLimit(base)) };
+  if (prlimit === null || own === null || readProcess(process.pid) === null) return null;
+  const marks = new Marks(Math.min(own, BASE_MAX));
+  if (marks.base < BASE_MIN) return null;
+  return { name: 'rlimit', isComplete: !canRaiseLimits(), mark: () => markWith(prlimit, marks.take(), marks) };
 }
 
-/** A limit nobody has: processes of an earlier sidecar or of one further in may have others of the same range. */
-function freeLimit(base: number): number {
-  const taken = new Set(listPids().map((pid) => readQueueLimit(pid)));
-  for (;;) {
-    const limit = randomInt(Math.floor(base / 2), base);
-    if (!taken.has(limit)) return limit;
+/**
+ * The limits that are marks below a limit. They have one remainder: by it sidecars side by side know each other's marks,
+ * while those of a sidecar that runs inside a run, under its mark, have another and are never taken for a neighbour's.
+ */
+class Marks {
+  readonly base: number;
+  readonly #remainder: number;
+  /** Given away, though perhaps to a process that does not have it yet. */
+  readonly #taken = new Set<number>();
+
+  constructor(base: number) {
+    this.base = base;
+    this.#remainder = (base + 37) % MARK_SPACING;
+  }
+
+  has(limit: number): boolean {
+    return limit >= this.base / 2 && limit < this.base && limit % MARK_SPACING === this.#remainder;
+  }
+
+  /** One that nobody has; processes of an earlier sidecar or of one beside this can have others. */
+  take(): number {
+    const taken = new Set([...this.#taken, ...listPids().map((pid) => readQueueLimit(pid))]);
+    const first = Math.floor(this.base / 2 / MARK_SPACING);
+    const free = Array.from({ length: first + 1 }, (_, i) => (first + i) * MARK_SPACING + this.#remainder).filter(
+      (limit) => this.has(limit) && !taken.has(limit),
+    );
+    const mark = free[randomInt(Math.max(free.length, 1))];
+    if (mark === undefined) throw new Error('every limit on message queues that can mark a run is in use');
+    this.#taken.add(mark);
+    return mark;
+  }
+
+  giveBack(mark: number): void {
+    this.#taken.delete(mark);
   }
 }
 
-function markWith(prlimit: string, limit: number): Mark {
+function markWith(prlimit: string, mark: number, marks: Marks): Mark {
+  let leader: ProcessInfo | null = null;
   return {
-    prefix: [prlimit, `--msgqueue=${limit}:${limit}`, '--'],
-    onLaunched: () => undefined,
-    members: () => listPids().flatMap((pid) => (readQueueLimit(pid) === limit ? (readProcess(pid) ?? []) : [])),
+    prefix: [prlimit, `--msgqueue=${mark}:${mark}`, '--'],
+    onLaunched: (process) => (leader = process),
+    members: () => listPids().flatMap((pid) => (readQueueLimit(pid) === mark ? (readProcess(pid) ?? []) : [])),
+    possibleEscapees: () => {
+      if (leader === null) return [];
+      const adopters = new Set([INIT, ...ancestors(process.pid)]);
+      return possibleEscapees(listLimited(), { leader, mark, isMark: (limit) => marks.has(limit), adopters });
+    },
     killAll: () => undefined,
-    release: () => undefined,
+    release: () => marks.giveBack(mark),
   };
+}
+
+function listLimited(): LimitedProcess[] {
+  return listPids().flatMap((pid) => {
+    const [process, limit] = [readProcess(pid), readQueueLimit(pid)];
+    return process === null || limit === null ? [] : [{ ...process, limit }];
+  });
 }

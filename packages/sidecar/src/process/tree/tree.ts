@@ -1,32 +1,38 @@
 import { type ProcessInfo } from '../../core/sweep.js';
 import { cgroupMarker } from './cgroup.js';
-import { lineageMarker } from './lineage.js';
+import { descentMarker, lineageMarker } from './lineage.js';
 import { type Mark, type Marker, type MarkerName } from './marker.js';
 import { readProcess } from './proc.js';
 import { rlimitMarker } from './rlimit.js';
 
-const PROBES: Readonly<Record<MarkerName, () => Marker | null>> = {
-  cgroup: cgroupMarker,
-  rlimit: rlimitMarker,
-  lineage: lineageMarker,
+const PROBES: Readonly<Record<MarkerName, readonly (() => Marker | null)[]>> = {
+  cgroup: [cgroupMarker],
+  // Who lowers its limit is still somebody's child, or was when last looked at.
+  rlimit: [rlimitMarker, descentMarker],
+  lineage: [lineageMarker],
 };
 
 /**
  * The markers to use here.
  *
- * @param wanted `auto`: every complete one the machine offers, or else lineage. A name: that one alone.
+ * @param wanted `auto`: a cgroup and the limit where the machine offers both, or else the best it does. A name: that way
+ *   alone.
  * @returns An empty list when the machine does not offer what is wanted.
  */
 export function probeMarkers(wanted: MarkerName | 'auto'): Marker[] {
-  if (wanted !== 'auto') return [PROBES[wanted]()].filter((marker) => marker !== null);
-  const complete = [PROBES.cgroup(), PROBES.rlimit()].filter((marker) => marker !== null);
-  return complete.length > 0 ? complete : probeMarkers('lineage');
+  if (wanted !== 'auto') {
+    const markers = PROBES[wanted].map((probe) => probe());
+    return markers[0] === null ? [] : markers.filter((marker) => marker !== null);
+  }
+  const cgroup = cgroupMarker();
+  if (cgroup !== null) return [cgroup, rlimitMarker()].filter((marker) => marker !== null);
+  return (['rlimit', 'lineage'] as const).map(probeMarkers).find((markers) => markers.length > 0) ?? [];
 }
 
 /** All processes of one execution, whatever they did to get away. */
 export class ProcessTree {
   readonly #marks: readonly Mark[];
-  readonly isComplete: boolean;
+  readonly #isComplete: boolean;
   /** What goes before the command so that its process starts marked. */
   readonly prefix: readonly string[];
   #leader: ProcessInfo | null = null;
@@ -35,7 +41,7 @@ export class ProcessTree {
 
   constructor(markers: readonly Marker[], executionId: string) {
     this.#marks = markers.map((marker) => marker.mark(executionId));
-    this.isComplete = markers.some((marker) => marker.isComplete);
+    this.#isComplete = markers.some((marker) => marker.isComplete);
     this.prefix = this.#marks.flatMap((mark) => mark.prefix);
   }
 
@@ -67,6 +73,19 @@ export class ProcessTree {
     return [...new Map(marked.map((member) => [member.pid, member])).values()];
   }
 
+  /**
+   * Whether nobody lives who may be of the execution besides its members.
+   *
+   * @throws Error like {@link members}.
+   */
+  isCertain(members: readonly ProcessInfo[]): boolean {
+    const pids = new Set(members.map((member) => member.pid));
+    const isMember = ({ pid }: ProcessInfo) => pids.has(pid);
+    return (
+      this.#leader !== null && this.#isComplete && this.#marks.every((mark) => mark.possibleEscapees().every(isMember))
+    );
+  }
+
   /** Sends a signal to the process group of the first process, if that lives. */
   ask(signal: NodeJS.Signals): void {
     if (this.#leader !== null && isStill(this.#leader)) send(-this.#leader.pid, signal);
@@ -90,6 +109,7 @@ export class ProcessTree {
     this.#marks.forEach((mark) => mark.killAll());
   }
 
+  /** Gives up what the marks occupy. */
   release(): void {
     this.#marks.forEach((mark) => mark.release());
   }
