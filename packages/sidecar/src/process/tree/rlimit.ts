@@ -10,7 +10,7 @@ const BASE_MAX = 819_200;
 /** Of so many neighbouring limits one is a mark: a limit that somebody chose for another reason is hardly ever one. */
 const MARK_SPACING = 64;
 /** Below this there are fewer marks than there may be runs. */
-const BASE_MIN = 64 * 1024;
+const BASE_MIN = 128 * 1024;
 const INIT = 1;
 
 /**
