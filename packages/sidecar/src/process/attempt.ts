@@ -46,10 +46,11 @@ export class Attempt {
   readonly #follower: LogFollower;
   readonly #watch: FolderWatch;
   readonly #exit = deferred();
+  readonly #hurry = deferred();
   #stream: StreamState = NEW_STREAM;
   #tree: ProcessTree | null = null;
   #oomKillsBefore: number | null = null;
-  #isBeingKilled = false;
+  #killing: Promise<number | null> | null = null;
   #size = 0;
   #grewAt = monotonicMs();
   #caughtUpAt = monotonicMs();
@@ -131,14 +132,23 @@ export class Attempt {
     return { stderrFailure: classifyStderr(tail), lastWords: lastWords === '' ? null : (lastWords ?? null) };
   }
 
-  /** Ends every process of the attempt; see {@link killTree}. `graceMs` 0: without asking first. */
-  async kill(graceMs: number): Promise<number | null> {
-    if (this.#tree === null) return 0;
-    this.#isBeingKilled = true;
-    const survivors = await killTree(this.#tree, {
+  /**
+   * Ends every process of the attempt; see {@link killTree}. `graceMs` 0: without asking first. Called again it is the
+   * same kill, and one with `graceMs` 0 cuts a grace short that is running.
+   */
+  kill(graceMs: number): Promise<number | null> {
+    if (this.#tree === null) return Promise.resolve(0);
+    if (graceMs === 0) this.#hurry.resolve();
+    this.#killing ??= this.#kill(this.#tree, graceMs);
+    return this.#killing;
+  }
+
+  async #kill(tree: ProcessTree, graceMs: number): Promise<number | null> {
+    const survivors = await killTree(tree, {
       ask: graceMs > 0 ? 'SIGTERM' : null,
       graceMs,
       exited: this.#exit.promise,
+      hurried: this.#hurry.promise,
     });
     // Of a dead tree the notice of the exit is on its way, and the outcome wants to tell of it.
     await waitAtMost(EXIT_NOTICE_MS_MAX, this.#exit.promise);
@@ -158,7 +168,7 @@ export class Attempt {
 
   /** Only what the kernel counted meanwhile tells a process killed for want of memory from one killed by somebody. */
   #wasOutOfMemory(signal: string | null): boolean {
-    if (signal !== 'SIGKILL' || this.#isBeingKilled) return false;
+    if (signal !== 'SIGKILL' || this.#killing !== null) return false;
     const now = oomKills();
     return now !== null && this.#oomKillsBefore !== null && now > this.#oomKillsBefore;
   }

@@ -15,6 +15,8 @@ export interface KillOptions {
   readonly graceMs: number;
   /** Resolves when the first process has exited. */
   readonly exited: Promise<void>;
+  /** Resolves when nobody wants to wait for the rest of the grace. */
+  readonly hurried?: Promise<void>;
 }
 
 /**
@@ -27,7 +29,7 @@ export async function killTree(tree: ProcessTree, options: KillOptions): Promise
   if (options.ask !== null) {
     ask(tree, options.ask);
     // The grace is the first process's; what outlives that one was left behind and has none.
-    await waitAtMost(options.graceMs, options.exited);
+    await waitAtMost(options.graceMs, Promise.race([options.exited, options.hurried ?? options.exited]));
   }
   const survivors = await sweep(tree);
   tree.release();
