@@ -48,6 +48,36 @@ describe('secrets the sidecar knows', () => {
     expect((await readOutput(client, 'run')).stdout.lines).toEqual(stdout.lines);
   });
 
+  it('are not in a text in base64 that is broken over lines, as tools print it (T6)', async () => {
+    await using sidecar = await startSidecar({ credential: SECRET });
+    await using client = await RawClient.connect(sidecar);
+    const go = join(sidecar.stateDir, 'go');
+    const environment = `HOME=/root\nCLAUDE_CODE_OAUTH_TOKEN=${SECRET}\nPATH=/bin\n`;
+    const lines = base64(environment).match(/.{1,64}/g) ?? [];
+    const [first = '', ...others] = lines;
+    await client.dispatch('run', [
+      { do: 'write', to: 'stderr', text: `begin\n${first}\n` },
+      { do: 'waitForFile', path: go },
+      { do: 'write', to: 'stderr', text: `${others.join('\n')}\nend\n` },
+      { do: 'assistant', text: lines.join('\n') },
+      { do: 'result', result: lines.join('\r\n') },
+    ]);
+    const reading = readOutput(client, 'run');
+    // By then the first line was looked at.
+    await client.waitFor('stderr');
+    writeFileSync(go, '');
+    const { stderr, stdout } = await reading;
+    const { outcome } = await client.waitFor('outcome');
+    expect(stderr.lines).toHaveLength(lines.length + 2);
+    expect(outcome.result).toContain('[redacted]');
+    const plain = (text: string) => Buffer.from(text.split('[redacted]', 1)[0] ?? '', 'base64').toString();
+    expect(plain(stderr.lines.slice(1, -1).join(''))).toBe(environment.slice(0, environment.indexOf(SECRET)));
+    expect(plain(outcome.result ?? '')).toBe(environment.slice(0, environment.indexOf(SECRET)));
+    const everything = JSON.stringify([client.frames, stdout.lines]).replaceAll(/(\\+[rn])+/g, '');
+    expect(everything).not.toContain(base64(environment).slice(64, 80));
+    expect(everything).not.toContain(base64(environment).slice(80, 90));
+  });
+
   it('are not in the message of a failure (T6)', async () => {
     await using sidecar = await startSidecar({ credential: SECRET });
     await using host = await connectFleet(sidecar);

@@ -103,28 +103,28 @@ describe('a piece with a secret', () => {
   });
 
   it('T6: that is a part ends before a secret it would cut, or may cut', () => {
-    const long = `${'x'.repeat(100)}${SECRET}`;
+    const long = `${'x'.repeat(500)}${SECRET}`;
     const cut = (text: string) => piece(text, { redactor, isPartAllowed: true });
-    expect(cut(`${long}${'y'.repeat(10)}`)).toMatchObject({
-      bytes: 100,
-      lines: ['x'.repeat(100)],
-      ends: [100],
+    expect(cut(`${long}${'y'.repeat(redactor.reachBytes - 7)}`)).toMatchObject({
+      bytes: 500,
+      lines: ['x'.repeat(500)],
+      ends: [500],
       continues: true,
     });
     // A secret that stands behind the place is left for the next part as a whole.
-    expect(cut(`${long}yy`)?.bytes).toBe(119 - redactor.reachBytes);
-    const behind = cut(`${long}${'y'.repeat(100)}`);
-    expect(behind?.lines).toEqual([`${'x'.repeat(100)}[redacted]${'y'.repeat(100 - redactor.reachBytes)}`]);
-    expect(cut('x'.repeat(100))?.bytes).toBe(100 - redactor.reachBytes);
+    expect(cut(`${long}yy`)?.bytes).toBe(519 - redactor.reachBytes);
+    const behind = cut(`${long}${'y'.repeat(500)}`);
+    expect(behind?.lines).toEqual([`${'x'.repeat(500)}[redacted]${'y'.repeat(500 - redactor.reachBytes)}`]);
+    expect(cut('x'.repeat(500))?.bytes).toBe(500 - redactor.reachBytes);
     expect(cut('x'.repeat(redactor.reachBytes))).toBeNull();
   });
 
   it('T6: that reaches over all a part can have is cut, and the next part goes on hiding it', () => {
     const all = redactorFor('aaaaaaaaaa');
-    const line = 'a'.repeat(100);
+    const line = 'a'.repeat(500);
     const first = piece(line, { redactor: all, isPartAllowed: true });
-    expect(first).toMatchObject({ lines: ['[redacted]'], continues: true, bytes: 100 - all.reachBytes });
-    const rest = line.slice(100 - 2 * all.reachBytes);
+    expect(first).toMatchObject({ lines: ['[redacted]'], continues: true, bytes: 500 - all.reachBytes });
+    const rest = line.slice(500 - 2 * all.reachBytes);
     expect(piece(`${rest}b\n`, { redactor: all, before: all.reachBytes })).toEqual({
       bytes: all.reachBytes + 2,
       lines: ['[redacted]b'],
@@ -149,6 +149,70 @@ describe('a piece with a secret', () => {
       `a ${SECRET.slice(0, -1)}`,
       'b',
     ]);
+  });
+
+  describe('that goes over line ends', () => {
+    const long = `${SECRET}abcdefghijklmnopq`;
+    const wrapped = redactorFor(long);
+    const [first = '', second = ''] = [0, 32].map((at) =>
+      Buffer.from(long)
+        .toString('hex')
+        .slice(at, at + 32),
+    );
+    const third = Buffer.from(long).toString('hex').slice(64);
+
+    it('T6: is hidden in each line, and lines stay lines', () => {
+      const log = `a\nb ${first}\n${second}\n${third} c\nd\n`;
+      expect(piece(log, { redactor: wrapped })).toMatchObject({
+        bytes: log.length,
+        lines: ['a', 'b [redacted]', '[redacted]', '[redacted] c', 'd'],
+      });
+    });
+
+    it('T6: holds its lines back until it can be told', () => {
+      expect(piece(`a\n${first}\n`, { redactor: wrapped })).toMatchObject({ lines: ['a'], continues: false });
+      expect(piece(`a\n${first}\r\n${second}\r\n${third.slice(0, 2)}`, { redactor: wrapped })?.lines).toEqual(['a']);
+      expect(piece(`${first}\n`, { redactor: wrapped })).toBeNull();
+      expect(piece(`${first}\n${second}\n${third}`, { redactor: wrapped })).toMatchObject({
+        lines: ['[redacted]', '[redacted]'],
+        continues: false,
+      });
+      expect(piece(`${first}\n${second}\nb`, { redactor: wrapped })).toMatchObject({ lines: [first, second] });
+    });
+
+    it('sends what stands before it in its line', () => {
+      const before = piece(`b ${first}\n`, { redactor: wrapped });
+      expect(before).toEqual({ bytes: 2, lines: ['b '], ends: [2], continues: true });
+      expect(piece(`b ${first}\n`, { redactor: wrapped, before: 2 })).toBeNull();
+      expect(piece(`b ${first}\n${second}\n${third}\n`, { redactor: wrapped, before: 2 })).toMatchObject({
+        lines: ['[redacted]', '[redacted]', '[redacted]'],
+        continues: false,
+      });
+    });
+
+    it('T6: is hidden where the log ends within it', () => {
+      const options = { redactor: wrapped, isEnd: true };
+      expect(piece(`a\n${first}\n`, options)?.lines).toEqual(['a', '[redacted]']);
+      expect(piece(`a\n${first}\n${second}\n${third.slice(0, 2)}`, options)?.lines).toEqual([
+        'a',
+        '[redacted]',
+        '[redacted]',
+        '[redacted]',
+      ]);
+    });
+
+    it('T6: is hidden from where a reader begins, be it at a line end', () => {
+      const log = `${first}\r\n${second}\n${third}\n`;
+      for (let before = 1; before < first.length; before++) {
+        expect(piece(log, { redactor: wrapped, before })?.lines).toEqual(['[redacted]', '[redacted]', '[redacted]']);
+      }
+      expect(piece(log, { redactor: wrapped, before: first.length + 1 })?.lines).toEqual([
+        '',
+        '[redacted]',
+        '[redacted]',
+      ]);
+      expect(piece(log, { redactor: wrapped, before: first.length + 2 })?.lines).toEqual(['[redacted]', '[redacted]']);
+    });
   });
 
   it('sends nothing a second time', () => {
@@ -292,4 +356,43 @@ describe('for any log in pieces of any size', () => {
       { numRuns: 2000 },
     );
   });
+});
+
+it('T6: a text in base64 that is broken over lines tells no secret, whatever pieces it is read in', () => {
+  const secret = 'sk-ant-oat01-AbC_dEf-0123456789-xYz-AbC_dEf-0123456789-xYz-AbC_dEf-0123456789-xYz';
+  const redactor = redactorFor(secret);
+  const around = fc.string({ unit: fc.constantFrom('a', ' ', '=', '\n', 'é'), maxLength: 200 });
+  const steps = fc.array(fc.record({ size: fc.integer({ min: 1, max: 400 }), isPartAllowed: fc.boolean() }), {
+    minLength: 1,
+    maxLength: 5,
+  });
+  const encodings = fc.constantFrom<BufferEncoding>('base64', 'base64url', 'hex');
+  fc.assert(
+    fc.property(
+      fc.record({
+        before: around,
+        behind: around,
+        width: fc.constantFrom(60, 64, 76),
+        lineEnd: fc.constantFrom('\n', '\r\n'),
+      }),
+      encodings,
+      steps,
+      ({ before, behind, width, lineEnd }, encoding, sizes) => {
+        const encoded = Buffer.from(`${before}${secret}${behind}`).toString(encoding);
+        const broken = (encoded.match(new RegExp(`.{1,${width}}`, 'g')) ?? []).join(lineEnd);
+        const log = `first\n${broken}\nlast\n`;
+        const lines = assemble(readLog(Buffer.from(log), sizes, redactor).map((read) => read.piece));
+        expect(lines).toHaveLength(log.split('\n').length - 1);
+        const said = lines.join('').replaceAll('\r', '');
+        const known = Buffer.from(said.replace(/^first/, '').split(REDACTED, 1)[0] ?? '', encoding).toString('latin1');
+        expect(known).not.toContain(secret.slice(0, 9));
+        expect(said).toContain(REDACTED);
+        // What stands around it is all still there.
+        const start = Buffer.from(before).toString(encoding).replaceAll('=', '').slice(0, -1);
+        expect(said.startsWith(`first${start}`)).toBe(true);
+        expect(said.length).toBeLessThan(encoded.length - secret.length + 100);
+      },
+    ),
+    { numRuns: 500 },
+  );
 });

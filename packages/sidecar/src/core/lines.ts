@@ -33,14 +33,14 @@ const NEWLINE = 0x0a;
  */
 export function cutPiece(bytes: Buffer, options: CutOptions): Piece | null {
   const { before, isEnd, isPartAllowed, redactor } = options;
-  const wholeEnd = isEnd ? bytes.length : bytes.lastIndexOf(NEWLINE) + 1;
-  if (wholeEnd > before) {
-    const whole = bytes.subarray(0, wholeEnd);
-    return toPiece(whole, { before, secrets: redactor.find(whole, { isCut: isEnd }), continues: false });
-  }
-  if (!isPartAllowed) return null;
-  const secrets = redactor.find(bytes);
-  const end = partEnd(bytes, { before, secrets, reachBytes: redactor.reachBytes });
+  const secrets = redactor.find(bytes, { isCut: isEnd });
+  const knownEnd = isEnd ? bytes.length : redactor.openFrom(bytes);
+  const wholeEnd = isEnd ? bytes.length : bytes.subarray(0, knownEnd).lastIndexOf(NEWLINE) + 1;
+  if (wholeEnd > before) return toPiece(bytes.subarray(0, wholeEnd), { before, secrets, continues: false });
+  // The line is whole, but may end within a secret: what stands before that can go ahead.
+  const isOpen = bytes.includes(NEWLINE, before);
+  if (!isOpen && !isPartAllowed) return null;
+  const end = isOpen ? knownEnd : partEnd(bytes, { before, secrets, reachBytes: redactor.reachBytes });
   return end > before ? toPiece(bytes.subarray(0, end), { before, secrets, continues: true }) : null;
 }
 
@@ -50,7 +50,8 @@ function toPiece(bytes: Buffer, options: { before: number; secrets: readonly Str
   const text = { start: before, end: endsWithNewline ? bytes.length - 1 : bytes.length };
   const hidden = secrets
     .filter(({ start, end }) => end > text.start && start < text.end)
-    .map(({ start, end }) => ({ start: Math.max(start, text.start), end: Math.min(end, text.end) }));
+    .map(({ start, end }) => ({ start: Math.max(start, text.start), end: Math.min(end, text.end) }))
+    .flatMap((secret) => withoutLineEnds(bytes, secret));
   return {
     bytes: bytes.length - before,
     // Bytes that are not UTF-8 become U+FFFD.
@@ -58,6 +59,18 @@ function toPiece(bytes: Buffer, options: { before: number; secrets: readonly Str
     ends: entryEnds(bytes, before),
     continues,
   };
+}
+
+/** The parts of a stretch in each line, so that lines stay lines. */
+function withoutLineEnds(bytes: Buffer, { start, end }: Stretch): Stretch[] {
+  const parts: Stretch[] = [];
+  for (let from = start; from < end;) {
+    const newline = bytes.indexOf(NEWLINE, from);
+    const to = newline < 0 ? end : Math.min(newline, end);
+    if (to > from) parts.push({ start: from, end: to });
+    from = to + 1;
+  }
+  return parts;
 }
 
 function entryEnds(bytes: Buffer, before: number): number[] {

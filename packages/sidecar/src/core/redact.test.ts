@@ -51,6 +51,67 @@ describe('a redactor', () => {
     },
   );
 
+  describe.each<[string, BufferEncoding]>([
+    ['base64', 'base64'],
+    ['base64 for a URL', 'base64url'],
+    ['hex', 'hex'],
+  ])('T6: replaces it in %s that is broken over lines', (_what, encoding) => {
+    const long = `${PLAIN}-${ODD}-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ`;
+    const encode = (text: string) => Buffer.from(text).toString(encoding).replaceAll('=', '');
+    const inLines = (text: string, width: number, lineEnd: string) =>
+      (text.match(new RegExp(`.{1,${width}}`, 'g')) ?? []).join(lineEnd);
+
+    it.each([
+      ['a line end', '\n'],
+      ['two characters', '\r\n'],
+      ['one in JSON', '\\n'],
+      ['two in JSON', '\\r\\n'],
+      ['one in JSON in JSON', '\\\\n'],
+      ['one in JSON three times over', '\\\\\\\\n'],
+      ['an indentation', '\n  \t'],
+    ])('by %s', (_end, lineEnd) => {
+      for (const width of [32, 60, 64, 76]) {
+        for (let before = 0; before < width; before++) {
+          const whole = encode(`${'x'.repeat(before)}${long}behind`);
+          const text = `x: ${inLines(whole, width, lineEnd)}`;
+          const [left = '', right = '', ...others] = redactorFor(long).redact(text).split(REDACTED);
+          const [shownLeft, shownRight] = [left.slice('x: '.length), right].map((shown) =>
+            shown.replaceAll(lineEnd, ''),
+          );
+          expect(others).toEqual([]);
+          expect(whole.startsWith(shownLeft ?? '-') && whole.endsWith(shownRight ?? '-')).toBe(true);
+          // What is left encodes what stands around the secret, and at most the few bits next to it.
+          expect(shownLeft?.length).toBeLessThanOrEqual(encode('x'.repeat(before)).length);
+          expect(shownRight?.length).toBeLessThanOrEqual(encode('behind').length + 1);
+        }
+      }
+    });
+  });
+
+  it('T6: says from where on bytes may be the beginning of a secret that goes over a line end', () => {
+    const hex = Buffer.from(PLAIN).toString('hex');
+    const redactor = redactorFor(PLAIN);
+    const text = (length: number, end = '\n') => Buffer.from(`é ${hex.slice(0, length)}${end}`);
+    expect(redactor.openFrom(text(40))).toBe(3);
+    expect(redactor.openFrom(text(32))).toBe(3);
+    for (const whole of [text(31), text(40, ' '), text(40, '\n!'), text(hex.length), Buffer.from('')]) {
+      expect(redactor.openFrom(whole)).toBe(whole.length);
+    }
+    expect(redactor.openFrom(Buffer.concat([Buffer.alloc(1000, 'x\n'), text(40)]))).toBe(1003);
+    expect(redactor.find(text(40), { isCut: true })).toEqual([{ start: 3, end: 43 }]);
+    expect(redactor.find(text(40))).toEqual([]);
+    expect(redactor.redact(`${hex.slice(0, 32)}\n${hex.slice(32, 34)}`, { isCut: true })).toBe(REDACTED);
+    expect(redactorFor().openFrom(text(40))).toBe(text(40).length);
+  });
+
+  it('takes the ends of short lines for what they are', () => {
+    const hex = Buffer.from(PLAIN).toString('hex');
+    const text = hex.replaceAll(/.{31}/g, '$&\n');
+    expect(redact(PLAIN, text)).toBe(text);
+    const parted = `${hex.slice(0, 32)}\n\n${hex.slice(32)}`;
+    expect(redact(PLAIN, parted)).toBe(parted);
+  });
+
   it('replaces nothing but secrets', () => {
     const text = `${PLAIN.slice(0, -1)} ${PLAIN.slice(1)} ${PLAIN.toUpperCase()}`;
     expect(redact(PLAIN, text)).toBe(text);
@@ -75,10 +136,9 @@ describe('a redactor', () => {
 
   it('knows how far its longest form reaches', () => {
     const redactor = redactorFor('12345678', 'abcdefghij');
-    const longest = Buffer.from('abcdefghij').toString('base64').replaceAll('=', '');
-    expect(redactor.reachBytes).toBeGreaterThanOrEqual(longest.length - 2);
-    expect(redactor.reachBytes).toBeLessThan(longest.length);
-    expect(redactorFor('éééééééé').reachBytes).toBe('éééééééé'.length * 6 - 1);
+    // 20 digits in hex, a line before them that shows that they are broken over lines, and as many breaks as fit in.
+    expect(redactor.reachBytes).toBe(20 + 32 + 2 * 18 - 1);
+    expect(redactorFor('"'.repeat(100)).reachBytes).toBe(4 * 100 - 1);
   });
 
   it('takes secrets that overlap or touch for one, and tells apart those that do not', () => {

@@ -1,18 +1,13 @@
 /**
  * Finds secrets by value in what leaves the sidecar, in every form they commonly take: as they are, escaped for JSON
- * (twice: what a tool prints is JSON within JSON) or for a URL, and in base64, alone or after anything else, as in
- * `user:secret`. No form holds a line end, so whole lines can be looked at by themselves.
+ * (twice: what a tool prints is JSON within JSON) or for a URL, and in hex or base64, alone or after anything else, as
+ * in `user:secret`. Only the last two can go over line ends.
  */
+import { formsOf, SECRET_CHARS_MIN, type ToBase64 } from './secret-forms.js';
+import { unwrap, wrappedCharsMax } from './unwrap.js';
 
 /** What stands where a secret was. */
 export const REDACTED = '[redacted]';
-
-/** Shorter ones would be found in text that only looks alike. */
-const SECRET_CHARS_MIN = 8;
-/** What is left of a longer one is worth nothing without its beginning. */
-const SECRET_CHARS_MAX = 4096;
-/** A base64 text of a secret depends on where it begins; three bytes make four characters. */
-const BASE64_PHASES = [0, 1, 2] as const;
 
 /** The bytes or characters from `start` up to, not including, `end`. */
 export interface Stretch {
@@ -23,8 +18,10 @@ export interface Stretch {
 export interface Redactor {
   /** How many bytes before a place, and behind it, say whether it lies within a secret. */
   readonly reachBytes: number;
-  /** Where secrets are, in order; those that touch or overlap are one. */
+  /** Where secrets are, in order; those that touch or overlap are one. One can go over line ends. */
   find(bytes: Buffer, options?: FindOptions): Stretch[];
+  /** From where on the bytes may be the beginning of a secret that goes over a line end; their length if nowhere. */
+  openFrom(bytes: Buffer): number;
   redact(text: string, options?: FindOptions): string;
 }
 
@@ -34,17 +31,36 @@ export interface FindOptions {
 }
 
 /** @param secrets As they are; ones that are too short are passed over. */
-export function createRedactor(secrets: readonly string[], toBase64: (bytes: Uint8Array) => string): Redactor {
-  const forms = [...new Set(secrets.flatMap((secret) => formsOf(secret, toBase64)))];
+export function createRedactor(secrets: readonly string[], toBase64: ToBase64): Redactor {
+  const { inLine, wrapped } = formsOf(secrets, toBase64);
   const encoder = new TextEncoder();
-  const encoded = forms.map((form) => encoder.encode(form));
+  const encoded = inLine.map((form) => encoder.encode(form));
+  const reachBytes = Math.max(
+    0,
+    ...encoded.map((form) => form.length - 1),
+    ...wrapped.map((form) => wrappedCharsMax(form.length) - 1),
+  );
+  // In latin1 each byte is a character.
+  const textOf = (bytes: Buffer) => (wrapped.length === 0 ? '' : bytes.toString('latin1'));
   return {
-    reachBytes: Math.max(0, ...encoded.map((form) => form.length - 1)),
-    find: (bytes, options) => findForms<Uint8Array>(bytes, encoded, options),
-    redact: (text, options) =>
-      replaceStretches(findForms<string>(text, forms, options), { start: 0, end: text.length }, (start, end) =>
-        text.slice(start, end),
-      ),
+    reachBytes,
+    find: (bytes, options) =>
+      union([
+        ...findForms<Uint8Array>(bytes, encoded, options),
+        ...findWrapped(textOf(bytes), wrapped, (text, forms) => findForms<string>(text, forms, options)),
+      ]),
+    openFrom: (bytes) => {
+      const tailStart = Math.max(0, bytes.length - reachBytes);
+      const open = findWrapped(textOf(bytes.subarray(tailStart)), wrapped, beginningsAtEnd);
+      return Math.min(bytes.length, ...open.map(({ start }) => tailStart + start));
+    },
+    redact: (text, options) => {
+      const found = union([
+        ...findForms<string>(text, inLine, options),
+        ...findWrapped(text, wrapped, (unwrapped, forms) => findForms<string>(unwrapped, forms, options)),
+      ]);
+      return replaceStretches(found, { start: 0, end: text.length }, (start, end) => text.slice(start, end));
+    },
   };
 }
 
@@ -63,42 +79,6 @@ export function replaceStretches(
   return text + read(at, whole.end);
 }
 
-function formsOf(secret: string, toBase64: (bytes: Uint8Array) => string): string[] {
-  if (secret.length < SECRET_CHARS_MIN) return [];
-  // By way of bytes, as half a surrogate pair has no form in a URL.
-  const plain = new TextDecoder().decode(new TextEncoder().encode(secret.slice(0, SECRET_CHARS_MAX)));
-  return [plain, ...base64Forms(plain, toBase64)].flatMap((form) => [
-    form,
-    escapeJson(form),
-    escapeJson(escapeJson(form)),
-    ...urlForms(form),
-  ]);
-}
-
-function escapeJson(text: string): string {
-  return JSON.stringify(text).slice(1, -1);
-}
-
-/** Encoders differ in the case of their digits, and in a few characters that need no escape. */
-function urlForms(text: string): string[] {
-  const common = encodeURIComponent(text);
-  const strict = common.replaceAll(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
-  return [common, strict].flatMap((form) => [form, form.replaceAll(/%../g, (escape) => escape.toLowerCase())]);
-}
-
-/** The characters of a base64 text that depend on the secret alone, wherever in the encoded bytes it begins. */
-function base64Forms(secret: string, toBase64: (bytes: Uint8Array) => string): string[] {
-  const bytes = new TextEncoder().encode(secret);
-  return BASE64_PHASES.flatMap((phase) => {
-    const padded = new Uint8Array(phase + bytes.length);
-    padded.set(bytes, phase);
-    const first = Math.ceil((phase * 8) / 6);
-    const last = Math.floor((padded.length * 8) / 6);
-    const stable = toBase64(padded).slice(first, last);
-    return [stable, stable.replaceAll('+', '-').replaceAll('/', '_')];
-  });
-}
-
 type Sequence = string | Uint8Array;
 
 /** Characters or bytes that can be searched for others of their kind. */
@@ -112,10 +92,21 @@ function findForms<T extends Sequence>(
   forms: readonly T[],
   { isCut }: FindOptions = { isCut: false },
 ): Stretch[] {
-  return union([
-    ...forms.flatMap((form) => occurrences(whole, form)),
-    ...(isCut ? forms.flatMap((form) => beginningAtEnd(whole, form)) : []),
-  ]);
+  return union([...forms.flatMap((form) => occurrences(whole, form)), ...(isCut ? beginningsAtEnd(whole, forms) : [])]);
+}
+
+/** What `find` finds in a text that is broken over lines, and where that is; what is in one line was found already. */
+function findWrapped(
+  text: string,
+  forms: readonly string[],
+  find: (text: string, forms: readonly string[]) => Stretch[],
+): Stretch[] {
+  const unwrapped = unwrap(text);
+  if (unwrapped === null) return [];
+  return find(unwrapped.text, forms).map(({ start, end }) => ({
+    start: unwrapped.originalAt(start),
+    end: unwrapped.originalAt(end - 1) + 1,
+  }));
 }
 
 /** Every place of a form, overlapping ones as well. */
@@ -127,14 +118,16 @@ function occurrences<T extends Sequence>(whole: Searchable<T>, form: T): Stretch
   return found;
 }
 
-/** The longest beginning of a form that the whole ends with, if it tells more than what only looks alike. */
-function beginningAtEnd<T extends Sequence>(whole: Searchable<T>, form: T): Stretch[] {
-  const lengthMax = Math.min(form.length - 1, whole.length);
-  for (let length = lengthMax; length >= SECRET_CHARS_MIN; length--) {
-    const start = whole.length - length;
-    if (whole.indexOf(form.slice(0, length) as T, start) === start) return [{ start, end: whole.length }];
-  }
-  return [];
+/** Of each form the longest beginning that the whole ends with, if it tells more than what only looks alike. */
+function beginningsAtEnd<T extends Sequence>(whole: Searchable<T>, forms: readonly T[]): Stretch[] {
+  return forms.flatMap((form) => {
+    const lengthMax = Math.min(form.length - 1, whole.length);
+    for (let length = lengthMax; length >= SECRET_CHARS_MIN; length--) {
+      const start = whole.length - length;
+      if (whole.indexOf(form.slice(0, length) as T, start) === start) return [{ start, end: whole.length }];
+    }
+    return [];
+  });
 }
 
 function union(stretches: readonly Stretch[]): Stretch[] {
