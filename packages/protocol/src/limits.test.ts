@@ -22,6 +22,12 @@ it('an outcome with the longest result fits a message even when every byte grows
   expect(LIMITS.resultBytesMax * JSON_GROWTH_MAX + ENVELOPE_BYTES).toBeLessThanOrEqual(LIMITS.frameBytesMax);
 });
 
+it('a page of a snapshot fits a message, also when it is a single execution with the largest labels', () => {
+  const labelBytesMax = 63 + 256 * JSON_GROWTH_MAX + ENVELOPE_BYTES / LIMITS.listEntriesMax;
+  const executionBytesMax = LIMITS.listEntriesMax * labelBytesMax + ENVELOPE_BYTES;
+  expect(Math.max(executionBytesMax, LIMITS.snapshotPageBytes) + ENVELOPE_BYTES).toBeLessThan(LIMITS.frameBytesMax);
+});
+
 it('a credit can be large enough for the longest line', () => {
   expect(LIMITS.creditBytesMax).toBeGreaterThanOrEqual(LIMITS.lineBytesMax);
 });

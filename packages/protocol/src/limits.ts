@@ -25,6 +25,8 @@ export const LIMITS = {
   idCharsMax: 128,
   /** Executions in one `snapshot` page. */
   snapshotPageSize: 100,
+  /** Executions in one `snapshot` page, as JSON, unless it is a single one: its labels can be several 100 KiB. */
+  snapshotPageBytes: 1 * MIB,
   /** Live subscriptions of one connection. */
   subscriptionsPerConnectionMax: 1024,
   /** Largest credit a subscription can hold; more is capped, never an error. */

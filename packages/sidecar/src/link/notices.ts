@@ -1,4 +1,4 @@
-import { CURSOR_START, type Outcome } from '@outrigger/protocol';
+import { CURSOR_START, type ExecutionSummary, type Outcome } from '@outrigger/protocol';
 import { type Run } from '../supervision/run.js';
 import { type Supervisor } from '../supervision/supervisor.js';
 import { type Channel } from './channel.js';
@@ -9,6 +9,8 @@ export class Notices {
   readonly #channel: Channel;
   /** Outcomes still to be sent again; they are paced, because there can be many. */
   readonly #resend: string[] = [];
+  /** Executions of which there is something to tell once the snapshot is out; null: it is. */
+  #held: Set<Run> | null = null;
   readonly #onState: (run: Run) => void;
   readonly #onOutcome: (run: Run, outcome: Outcome) => void;
 
@@ -16,20 +18,26 @@ export class Notices {
   constructor(supervisor: Supervisor, channel: Channel, guard: (step: () => void) => void) {
     this.#supervisor = supervisor;
     this.#channel = channel;
-    this.#onState = (run) => guard(() => this.#sendState(run));
-    this.#onOutcome = (run, outcome) => guard(() => this.#sendOutcome(run, outcome));
+    this.#onState = (run) => guard(() => this.#tell(run, () => this.#sendState(run)));
+    this.#onOutcome = (run, outcome) => guard(() => this.#tell(run, () => this.#sendOutcome(run, outcome)));
   }
 
-  /** From now on, and the outcomes there are already. @param endedIds Executions whose outcome is sent again. */
-  start(endedIds: readonly string[]): void {
+  /** Notes what happens from now on to be told after a snapshot, and which of its executions have ended. */
+  hold(snapshot: readonly ExecutionSummary[]): void {
+    this.#held = new Set();
+    this.#resend.push(...snapshot.flatMap(({ executionId, outcome }) => (outcome === undefined ? [] : executionId)));
     this.#supervisor.on('state', this.#onState);
     this.#supervisor.on('outcome', this.#onOutcome);
-    this.#resend.push(...endedIds);
-    this.resume();
   }
 
-  /** Sends again what there is room for. */
+  /** Sends what was noted, the outcomes as far as there is room, and from now on what happens as it happens. */
   resume(): void {
+    const held = this.#held ?? [];
+    this.#held = null;
+    for (const run of held) {
+      if (run.outcome === null) this.#sendState(run);
+      else this.#resend.push(run.id);
+    }
     while (this.#resend.length > 0 && this.#channel.hasRoom) {
       const id = this.#resend.shift();
       if (id === undefined || !this.#supervisor.isKnown(id)) continue;
@@ -42,6 +50,11 @@ export class Notices {
     this.#supervisor.off('state', this.#onState);
     this.#supervisor.off('outcome', this.#onOutcome);
     this.#resend.length = 0;
+  }
+
+  #tell(run: Run, send: () => void): void {
+    if (this.#held === null) send();
+    else this.#held.add(run);
   }
 
   #sendState(run: Run): void {

@@ -8,7 +8,7 @@ import { shakeHands, type WelcomeFactory } from './handshake.js';
 import { Incoming } from './incoming.js';
 import { Notices } from './notices.js';
 import { answerRequest } from './requests.js';
-import { sendSnapshot } from './snapshot.js';
+import { Snapshot } from './snapshot.js';
 import { Subscriptions } from './subscriptions.js';
 
 export { type WelcomeFactory } from './handshake.js';
@@ -35,16 +35,17 @@ export class Session {
   readonly #subscriptions: Subscriptions;
   readonly #notices: Notices;
   readonly #helloTimer: NodeJS.Timeout;
+  #snapshot: Snapshot | null = null;
   #isOpen = false;
 
   constructor(options: SessionOptions) {
     const { socket, supervisor, redactor, logger } = options;
     this.#options = options;
-    this.#channel = new Channel(socket, () => this.#guard(() => this.#onRoom()));
+    this.#channel = new Channel(socket, () => this.#guard(() => this.#goOn()));
     this.#subscriptions = new Subscriptions({
       supervisor,
       redactor,
-      hasRoom: () => this.#channel.hasRoom,
+      hasRoom: () => this.#snapshot?.isSent === true && this.#channel.hasRoom,
       onFailed: (error) => this.#fail(error),
       send: (frame) => this.#channel.send(frame),
     });
@@ -64,32 +65,31 @@ export class Session {
   }
 
   #onBadFrame(error: WireError, id: string | undefined): void {
-    if (id === undefined || !this.#isOpen) this.#reject(error.code, error.message);
+    if (id === undefined || !this.#isOpen) this.#channel.reject('protocolError', error.code, error.message);
     else this.#replyError(id, error);
   }
 
   #onFrame(frame: ClientFrame): void {
     if (frame.type === 'hello') {
-      if (this.#isOpen) this.#reject('invalid', 'a second hello');
+      if (this.#isOpen) this.#channel.reject('protocolError', 'invalid', 'a second hello');
       else this.#open(frame);
     } else if (this.#isOpen) this.#answer(frame);
-    else this.#reject('invalid', `${frame.type} before hello`);
+    else this.#channel.reject('protocolError', 'invalid', `${frame.type} before hello`);
   }
 
   #open(hello: Hello): void {
     clearTimeout(this.#helloTimer);
-    const { supervisor, welcome } = this.#options;
     this.#isOpen = shakeHands(hello, {
       channel: this.#channel,
       subscriptions: this.#subscriptions,
-      welcome,
+      welcome: this.#options.welcome,
       toWireError: (error) => this.#toWireError(error),
     });
     if (!this.#isOpen) return;
-    // What the subscriptions have to send comes in a turn of its own, so after the snapshot.
-    const executions = supervisor.unacknowledged();
-    sendSnapshot(executions, this.#channel);
-    this.#notices.start(executions.flatMap(({ executionId, outcome }) => (outcome === undefined ? [] : executionId)));
+    const executions = this.#options.supervisor.unacknowledged();
+    this.#snapshot = new Snapshot(executions, this.#channel);
+    this.#notices.hold(executions);
+    this.#goOn();
   }
 
   #answer(frame: Request): void {
@@ -106,7 +106,11 @@ export class Session {
     }
   }
 
-  #onRoom(): void {
+  /** Sends what waits for room: first the whole snapshot, so that all else can be understood. */
+  #goOn(): void {
+    if (!this.#isOpen) return;
+    this.#snapshot?.resume();
+    if (this.#snapshot?.isSent !== true) return;
     this.#notices.resume();
     this.#subscriptions.resumeAll();
   }
@@ -134,10 +138,6 @@ export class Session {
   #fail(error: unknown): void {
     this.#options.logger.error({ err: error }, 'connection given up');
     this.close('internal');
-  }
-
-  #reject(code: string, message: string): void {
-    this.#channel.reject('protocolError', code, message);
   }
 
   #onClose(code: number): void {
