@@ -67,6 +67,8 @@ describe('an upgrade', () => {
     const codes = refusals.map(({ status, code }) => `${status ?? ''} ${code}`);
     expect(codes.filter((code) => code === '401 unauthorized').length).toBeGreaterThanOrEqual(FAILURES_MAX);
     expect(new Set(codes)).toEqual(new Set(['401 unauthorized', '429 too_many_failures']));
+    const waits = refusals.map(({ status, headers }) => `${status ?? ''} ${headers['retry-after'] ?? 'at once'}`);
+    expect(new Set(waits)).toEqual(new Set(['401 at once', '429 2']));
 
     await client.dispatch('during', 'hello');
     expect(await client.outcome('during')).toMatchObject({ status: 'succeeded', result: 'hello' });

@@ -10,6 +10,7 @@ export interface Refusal {
   readonly status: number;
   readonly code: string;
   readonly message: string;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** The control tokens that are valid now. Two may be, one a line, so that one can be rotated out. */
@@ -92,7 +93,12 @@ export class Gatekeeper {
   check(request: IncomingMessage): Refusal | null {
     const address = request.socket.remoteAddress ?? '';
     if (!this.#mayTry(address)) {
-      return { status: 429, code: 'too_many_failures', message: 'too many failed attempts; wait some seconds' };
+      return {
+        status: 429,
+        code: 'too_many_failures',
+        message: 'too many failed attempts; wait some seconds',
+        headers: { 'Retry-After': `${Math.ceil(1 / FAILURE_LIMITS.perSecond)}` },
+      };
     }
     const refusal = this.#formRefusal(request) ?? this.#tokenRefusal(request);
     if (refusal !== null) this.#countFailure(address);
@@ -120,11 +126,9 @@ export class Gatekeeper {
 
   #tokenRefusal(request: IncomingMessage): Refusal | null {
     const [, token] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
-    if (token === undefined) {
-      return { status: 401, code: 'unauthorized', message: 'send the control token as "Authorization: Bearer …"' };
-    }
+    if (token === undefined) return unauthorized('send the control token as "Authorization: Bearer …"');
     const isKnown = this.#tokens.current().filter((valid) => isSame(valid, token)).length > 0;
-    return isKnown ? null : { status: 401, code: 'unauthorized', message: 'the control token is wrong' };
+    return isKnown ? null : unauthorized('the control token is wrong');
   }
 
   #mayTry(address: string): boolean {
@@ -139,6 +143,10 @@ export class Gatekeeper {
     const [oldest] = this.#failures.keys();
     if (this.#failures.size > REMEMBERED_ADDRESSES_MAX && oldest !== undefined) this.#failures.delete(oldest);
   }
+}
+
+function unauthorized(message: string): Refusal {
+  return { status: 401, code: 'unauthorized', message, headers: { 'WWW-Authenticate': 'Bearer' } };
 }
 
 /** Compares in constant time; digests, because the comparison wants equal lengths. */

@@ -109,7 +109,7 @@ function refuse(stream: Duplex, refusal: Refusal): void {
       `HTTP/1.1 ${refusal.status} Refused`,
       'Connection: close',
       'Content-Type: application/json',
-      ...(refusal.status === 401 ? ['WWW-Authenticate: Bearer'] : []),
+      ...Object.entries(refusal.headers ?? {}).map(([name, value]) => `${name}: ${value}`),
       `Content-Length: ${Buffer.byteLength(body)}`,
       '',
       body,
