@@ -8,8 +8,9 @@ import { type RunReport } from '../core/outcome.js';
 import { Attempt } from '../process/attempt.js';
 import { type Log } from '../process/log.js';
 import { type Marker } from '../process/tree/marker.js';
-import { type AttemptFiles, type StateFolder } from '../state/folder.js';
+import { type AttemptFiles, type AttemptName, type StateFolder } from '../state/folder.js';
 import { buildLaunchRequest, type LaunchInput, type LaunchSetup } from './launch-request.js';
+import { prepareFiles } from './prepare.js';
 
 export interface RunAttemptContext extends LaunchSetup {
   readonly state: StateFolder;
@@ -48,13 +49,9 @@ export class RunAttempt {
   }
 
   /** Makes the attempt's files and opens its logs; nothing is started yet. */
-  static async prepare(
-    { executionId, number }: { readonly executionId: string; readonly number: number },
-    request: DispatchRequest,
-    context: RunAttemptContext,
-  ): Promise<RunAttempt> {
-    const files = await context.state.createAttempt({ executionId, number }, request);
-    return new RunAttempt(number, files, request.maxOutputBytes ?? MAX_OUTPUT_BYTES_DEFAULT, context);
+  static async prepare(name: AttemptName, request: DispatchRequest, context: RunAttemptContext): Promise<RunAttempt> {
+    const files = await prepareFiles(context.state, name, request);
+    return new RunAttempt(name.number, files, request.maxOutputBytes ?? MAX_OUTPUT_BYTES_DEFAULT, context);
   }
 
   get stdout(): Log {

@@ -1,9 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type DispatchRequest, type Outcome } from '@outrigger/protocol';
 import { pino } from 'pino';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { probeMarkers } from '../process/tree/tree.js';
 import { currentRedactor } from '../redaction.js';
 import { StateFolder } from '../state/folder.js';
@@ -40,6 +42,20 @@ function outcomeOf(request: DispatchRequest, overrides: Partial<RunContext> = {}
   });
 }
 
+/** Lets every thread that serves files wait, as a disk that hangs does. Returns how to end that. */
+function occupyThreads(): () => void {
+  const folder = mkdtempSync(join(tmpdir(), 'outrigger-unit-'));
+  const threads = Number(process.env['UV_THREADPOOL_SIZE'] ?? 4);
+  const fifos = Array.from({ length: threads }, (_value, n) => join(folder, `fifo-${n}`));
+  execFileSync('mkfifo', fifos);
+  const opened = fifos.map((fifo) => open(fifo, 'r'));
+  return () => {
+    fifos.forEach((fifo) => closeSync(openSync(fifo, 'r+')));
+    opened.forEach((file) => void file.then((handle) => handle.close()));
+    rmSync(folder, { recursive: true });
+  };
+}
+
 function throws(): never {
   throw new Error('it broke');
 }
@@ -57,6 +73,20 @@ describe('a run ends with its outcome', () => {
     const outcome = await outcomeOf(request);
     expect(outcome).toMatchObject({ status: 'failed', reason: 'spawn_failed', attempts: 0, survivors: 0 });
     expect(outcome.message).toContain('cannot start the process: ');
+  });
+
+  it('though its files are never made, for the disk hangs', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const release = occupyThreads();
+    onTestFinished(() => {
+      release();
+      vi.useRealTimers();
+    });
+    const ended = outcomeOf({ prompt: 'x' });
+    vi.runAllTimers();
+    const outcome = await ended;
+    expect(outcome).toMatchObject({ reason: 'spawn_failed', attempts: 0 });
+    expect(outcome.message).toContain('its files could not be made within 30000 ms');
   });
 
   it('though what it printed cannot be redacted, and then without it', async () => {
