@@ -1,21 +1,41 @@
-/** Executions that are remembered once their outcome was acknowledged. */
-const ACKNOWLEDGED_MAX = 1_000;
-/** Outcomes nobody acknowledged. */
-const UNACKNOWLEDGED_MAX = 10_000;
+/** How much is kept of executions that have ended. */
+export interface RetentionLimits {
+  /** Executions whose outcome was acknowledged. */
+  readonly acknowledgedMax: number;
+  /** Executions whose outcome nobody acknowledged. */
+  readonly unacknowledgedMax: number;
+  /** What is told of all of them together, as JSON; an outcome alone can have a result of 1 MiB. */
+  readonly bytesMax: number;
+}
+
+const LIMITS: RetentionLimits = {
+  acknowledgedMax: 1_000,
+  unacknowledgedMax: 10_000,
+  bytesMax: 256 * 1024 * 1024,
+};
 
 export interface RetentionOptions {
+  /** @default those of a sidecar */
+  readonly limits?: RetentionLimits;
   /** The execution is not to be kept any longer. */
   readonly onForgotten: (id: string, wasAcknowledged: boolean) => void;
 }
 
-/** What is kept of executions that have ended, and for how long: the oldest go first, of each kind. */
+/**
+ * What is kept of executions that have ended, and for how long: the oldest go first, and what nobody acknowledged goes
+ * for want of room only once nothing else is left.
+ */
 export class Retention {
-  readonly #options: RetentionOptions;
-  readonly #unacknowledged = new Set<string>();
-  readonly #acknowledged = new Set<string>();
+  readonly #limits: RetentionLimits;
+  readonly #onForgotten: RetentionOptions['onForgotten'];
+  /** The bytes of each. */
+  readonly #unacknowledged = new Map<string, number>();
+  readonly #acknowledged = new Map<string, number>();
+  #bytes = 0;
 
-  constructor(options: RetentionOptions) {
-    this.#options = options;
+  constructor({ limits = LIMITS, onForgotten }: RetentionOptions) {
+    this.#limits = limits;
+    this.#onForgotten = onForgotten;
   }
 
   get unacknowledgedCount(): number {
@@ -26,29 +46,33 @@ export class Retention {
     return this.#acknowledged.has(id);
   }
 
-  /** The execution has its outcome. */
-  keep(id: string): void {
-    this.#unacknowledged.add(id);
+  /** The execution has its outcome. @param bytes Of what is told of it. */
+  keep(id: string, bytes: number): void {
+    this.#unacknowledged.set(id, bytes);
+    this.#bytes += bytes;
     this.#prune();
   }
 
   /** A host has persisted the outcome. */
   acknowledge(id: string): void {
-    if (!this.#unacknowledged.delete(id)) return;
-    this.#acknowledged.add(id);
+    const bytes = this.#unacknowledged.get(id);
+    if (bytes === undefined) return;
+    this.#unacknowledged.delete(id);
+    this.#acknowledged.set(id, bytes);
     this.#prune();
   }
 
   #prune(): void {
-    this.#forgetOldest(this.#acknowledged, ACKNOWLEDGED_MAX);
-    this.#forgetOldest(this.#unacknowledged, UNACKNOWLEDGED_MAX);
+    this.#forgetOldest(this.#acknowledged, this.#limits.acknowledgedMax);
+    this.#forgetOldest(this.#unacknowledged, this.#limits.unacknowledgedMax);
   }
 
-  #forgetOldest(ids: Set<string>, max: number): void {
-    for (const id of ids) {
-      if (ids.size <= max) return;
-      ids.delete(id);
-      this.#options.onForgotten(id, ids === this.#acknowledged);
+  #forgetOldest(kept: Map<string, number>, max: number): void {
+    for (const [id, bytes] of kept) {
+      if (kept.size <= max && this.#bytes <= this.#limits.bytesMax) return;
+      kept.delete(id);
+      this.#bytes -= bytes;
+      this.#onForgotten(id, kept === this.#acknowledged);
     }
   }
 }

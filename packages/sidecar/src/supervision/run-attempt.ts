@@ -4,7 +4,7 @@ import { type Reading } from '../claude/interpret.js';
 import { monotonicMs } from '../clock.js';
 import { type SignsOfLife } from '../core/idle.js';
 import { type LifecycleEvent } from '../core/lifecycle-state.js';
-import { type RunReport } from '../core/outcome.js';
+import { EMPTY_REPORT, type RunReport } from '../core/outcome.js';
 import { Attempt } from '../process/attempt.js';
 import { type Log } from '../process/log.js';
 import { type Marker } from '../process/tree/marker.js';
@@ -28,7 +28,9 @@ export class RunAttempt {
   readonly number: number;
   readonly #context: RunAttemptContext;
   readonly #files: AttemptFiles;
-  readonly #process: Attempt;
+  readonly stdout: Log;
+  readonly stderr: Log;
+  #process: Attempt | null;
   #toolSince: number | null = null;
   #lastWords: string | null = null;
 
@@ -46,20 +48,14 @@ export class RunAttempt {
       onGrowth: () => context.onGrowth(),
       onDegraded: (error) => logger.warn({ err: error }, 'no notices of file changes; polling instead'),
     });
+    this.stdout = this.#process.stdout;
+    this.stderr = this.#process.stderr;
   }
 
   /** Makes the attempt's files and opens its logs; nothing is started yet. */
   static async prepare(name: AttemptName, request: DispatchRequest, context: RunAttemptContext): Promise<RunAttempt> {
     const files = await prepareFiles(context.state, name, request);
     return new RunAttempt(name.number, files, request.maxOutputBytes ?? MAX_OUTPUT_BYTES_DEFAULT, context);
-  }
-
-  get stdout(): Log {
-    return this.#process.stdout;
-  }
-
-  get stderr(): Log {
-    return this.#process.stderr;
   }
 
   /** Where the logs end; 0 for one that can still grow. */
@@ -69,41 +65,42 @@ export class RunAttempt {
 
   /** What the process has told about itself so far. */
   get report(): RunReport {
-    return { ...this.#process.report, lastWords: this.#lastWords };
+    return { ...(this.#process?.report ?? EMPTY_REPORT), lastWords: this.#lastWords };
   }
 
   get signsOfLife(): SignsOfLife {
-    return { lastOutputAt: this.#process.grewAt, toolSince: this.#toolSince };
+    return { lastOutputAt: this.#process?.grewAt ?? 0, toolSince: this.#toolSince };
   }
 
   /** Starts the process. Tells `launched` or `launch_failed`. */
   launch(input: Omit<LaunchInput, 'files'>): void {
     const request = buildLaunchRequest(this.#context, { ...input, files: this.#files });
-    this.#process.launch(request, this.#context.markers, input.executionId);
+    this.#process?.launch(request, this.#context.markers, input.executionId);
   }
 
   /** Fixes the logs' ends as they are now and reads up to there. Tells `logs_read`. */
   async readLogs(): Promise<void> {
-    this.#process.fixEnds();
-    const { lastWords, stderrFailure } = await this.#process.readToEnds();
-    this.#lastWords = lastWords;
-    this.#context.tell({ type: 'logs_read', stderrFailure });
+    this.#process?.fixEnds();
+    const read = await this.#process?.readToEnds();
+    this.#lastWords = read?.lastWords ?? null;
+    this.#context.tell({ type: 'logs_read', stderrFailure: read?.stderrFailure ?? null });
   }
 
   /** Ends every process of the attempt. Tells `tree_dead`. */
   async kill(graceMs: number): Promise<void> {
-    const survivors = await this.#process.kill(graceMs);
+    const survivors = this.#process === null ? 0 : await this.#process.kill(graceMs);
     this.#context.tell({ type: 'tree_dead', at: monotonicMs(), survivors });
   }
 
   /** Ends the grace of a kill that is under way. */
   async hurry(): Promise<void> {
-    await this.#process.kill(0);
+    await this.#process?.kill(0);
   }
 
-  /** Lets go of everything but the logs. */
+  /** Lets go of everything but the logs, of what the process has told as well. */
   async close(): Promise<void> {
-    this.#process.close();
+    this.#process?.close();
+    this.#process = null;
     await this.#context.state.removeHanded(this.#files);
   }
 

@@ -1,7 +1,7 @@
 import { type Cursor, CURSOR_START, type ExecutionSummary, type Outcome, type Verdict } from '@outrigger/protocol';
 import { type Lifecycle, stateOf } from '../core/lifecycle-state.js';
 import { buildOutcome, describe, EMPTY_REPORT, redactMessage, redactOutcome, type RunReport } from '../core/outcome.js';
-import { type Redactor } from '../core/redact.js';
+import { type CurrentRedactor } from '../redaction.js';
 import { type Accepted } from './accepted.js';
 import { type RunAttempt } from './run-attempt.js';
 
@@ -14,7 +14,7 @@ export interface RunFacts extends Accepted {
 }
 
 /** What answers, snapshots and notices say of an execution. */
-export function summaryOf(facts: RunFacts, redactor: Redactor): ExecutionSummary {
+export function summaryOf(facts: RunFacts, redactor: CurrentRedactor): ExecutionSummary {
   const { lifecycle, labels, outcome } = facts;
   const { verdict, startedAt } = lifecycle;
   return {
@@ -37,8 +37,8 @@ export function endOf({ lifecycle, attempt }: RunFacts): Cursor | null {
 }
 
 /** The outcome of an execution that has ended. @throws Error when what it printed cannot be told safely. */
-export function outcomeOf(facts: RunFacts, verdict: Verdict, redactor: Redactor): Outcome {
-  return redactOutcome(buildOutcome({ ...facts, report: reportOf(facts) }, verdict), redactor);
+export function outcomeOf(facts: RunFacts, verdict: Verdict, redactor: CurrentRedactor): Outcome {
+  return redactOutcome(buildOutcome({ ...facts, report: reportOf(facts) }, verdict), redactor());
 }
 
 /** The same without anything that had to be redacted. */
@@ -47,13 +47,13 @@ export function bareOutcomeOf(facts: RunFacts, verdict: Verdict): Outcome {
   return buildOutcome({ ...facts, lifecycle, report: { ...EMPTY_REPORT, sessionId: facts.sessionId } }, verdict);
 }
 
-function publicVerdict(facts: RunFacts, verdict: Verdict, redactor: Redactor): ExecutionSummary['verdict'] {
+function publicVerdict(facts: RunFacts, verdict: Verdict, redactor: CurrentRedactor): ExecutionSummary['verdict'] {
   if (facts.outcome !== null) {
     const { status, reason, endedAt, message } = facts.outcome;
     return { status, reason, at: endedAt, message };
   }
   const { status, reason, at } = verdict;
-  const message = redactMessage(describe(verdict, facts.lifecycle, reportOf(facts)), redactor);
+  const message = redactMessage(describe(verdict, facts.lifecycle, reportOf(facts)), redactor());
   return { status, reason, at: toEpoch(facts, at), message };
 }
 

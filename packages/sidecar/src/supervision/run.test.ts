@@ -3,6 +3,9 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { type DispatchRequest, type Outcome } from '@outrigger/protocol';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -33,13 +36,18 @@ function context(overrides: Partial<RunContext> = {}): RunContext {
 }
 
 /** Runs a dispatch to its end. */
-function outcomeOf(request: DispatchRequest, overrides: Partial<RunContext> = {}): Promise<Outcome> {
-  return new Promise((resolve) => {
-    const onOutcome = (_run: Run, outcome: Outcome) => resolve(outcome);
-    const credential = { id: 'standing', kind: 'api_key', secret: 'a-secret' } as const;
-    const init = { id: 'run', digest: 'digest', request, credential, isQueued: false };
-    new Run(init, context({ onOutcome, ...overrides })).begin();
-  });
+async function outcomeOf(request: DispatchRequest, overrides: Partial<RunContext> = {}): Promise<Outcome> {
+  const { ended, onOutcome } = listener();
+  const credential = { id: 'standing', kind: 'api_key', secret: 'a-secret' } as const;
+  const init = { id: 'run', digest: 'digest', request, credential, isQueued: false };
+  new Run(init, context({ onOutcome, ...overrides })).begin();
+  return ended;
+}
+
+function listener() {
+  let onOutcome: RunContext['onOutcome'] = () => undefined;
+  const ended = new Promise<Outcome>((resolve) => (onOutcome = (_run, outcome) => resolve(outcome)));
+  return { ended, onOutcome };
 }
 
 /** Lets every thread that serves files wait, as a disk that hangs does. Returns how to end that. */
@@ -59,6 +67,23 @@ function occupyThreads(): () => void {
 function throws(): never {
   throw new Error('it broke');
 }
+
+it('a run that has ended keeps its outcome, and nothing of what it was asked', async () => {
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
+  const runs: Run[] = [];
+  const onState = (run: Run) => runs.push(run);
+  const start = () => {
+    const request: DispatchRequest = { prompt: 'x', labels: { kept: 'yes' } };
+    return { ended: outcomeOf(request, { onState }), request: new WeakRef(request) };
+  };
+  const { ended, request } = start();
+  await ended;
+  await setImmediate();
+  collectGarbage();
+  expect(request.deref()).toBeUndefined();
+  expect(runs.at(-1)?.summary()).toMatchObject({ labels: { kept: 'yes' }, outcome: { result: 'Done.' } });
+});
 
 describe('a run ends with its outcome', () => {
   it('though nobody can be told of its states', async () => {

@@ -1,12 +1,5 @@
-import {
-  type Cursor,
-  type DispatchRequest,
-  type ExecutionSummary,
-  type Outcome,
-  type ReasonOf,
-} from '@outrigger/protocol';
+import { type Cursor, type ExecutionSummary, type Outcome, type ReasonOf } from '@outrigger/protocol';
 import { type Logger } from 'pino';
-import { type Credential } from '../claude/environment.js';
 import { monotonicMs } from '../clock.js';
 import { type Effect, newLifecycle } from '../core/lifecycle-state.js';
 import { type CurrentRedactor } from '../redaction.js';
@@ -31,8 +24,8 @@ export interface RunContext extends Omit<RunAttemptContext, 'tell' | 'onGrowth'>
 export class Run {
   readonly digest: string;
   readonly #accepted: Accepted;
-  readonly #request: DispatchRequest;
-  readonly #credential: Credential | null;
+  /** What only a run that goes on needs; a prompt alone can be megabytes. */
+  #work: Pick<RunInit, 'request' | 'credential'> | null;
   readonly #durations: ReturnType<typeof durationsOf>;
   readonly #context: RunContext;
   readonly #attemptContext: RunAttemptContext;
@@ -48,8 +41,7 @@ export class Run {
   constructor(init: RunInit, context: RunContext) {
     this.digest = init.digest;
     this.#accepted = accept(init);
-    this.#request = init.request;
-    this.#credential = init.credential;
+    this.#work = { request: init.request, credential: init.credential };
     this.#durations = durationsOf(init.request);
     this.#context = context;
     this.#logger = context.logger.child({ executionId: init.id });
@@ -99,7 +91,7 @@ export class Run {
   }
 
   summary(): ExecutionSummary {
-    return summaryOf(this.#facts, this.#context.redactor());
+    return summaryOf(this.#facts, this.#context.redactor);
   }
 
   /** Begins: prepares and starts the process, or waits for a slot. */
@@ -188,22 +180,24 @@ export class Run {
   }
 
   async #prepare(): Promise<void> {
+    if (this.#work === null) throw new Error('it has ended');
     const name = { executionId: this.id, number: this.#attempts.length + 1 };
-    this.#attempts.push(await RunAttempt.prepare(name, this.#request, this.#attemptContext));
+    this.#attempts.push(await RunAttempt.prepare(name, this.#work.request, this.#attemptContext));
     this.#loop.tell({ type: 'prepared', at: monotonicMs() });
   }
 
   #spawn(): void {
     const { executionId, sessionId } = this.#accepted;
-    const credential = this.#credential;
-    if (this.attempt === null || credential === null) throw new Error(`execution ${executionId} is not prepared`);
-    this.attempt.launch({ executionId, request: this.#request, sessionId, credential });
+    const { request, credential = null } = this.#work ?? {};
+    if (this.attempt === null || request === undefined || credential === null) throw new Error('it is not prepared');
+    this.attempt.launch({ executionId, request, sessionId, credential });
   }
 
   async #end(): Promise<void> {
     this.#timers.clear();
     this.#idleClock.stop();
     this.#outcome = this.#buildOutcome();
+    this.#work = null;
     const { status, reason, survivors } = this.#outcome;
     this.#logger.info({ status, reason, survivors }, 'execution ended');
     try {
@@ -218,7 +212,7 @@ export class Run {
     const { verdict } = this.#loop.state;
     if (verdict === null) throw new Error(`execution ${this.id} ended without a verdict`);
     try {
-      return outcomeOf(this.#facts, verdict, this.#context.redactor());
+      return outcomeOf(this.#facts, verdict, this.#context.redactor);
     } catch (error) {
       this.#logger.error({ err: error }, 'what the run told cannot be part of its outcome');
       return bareOutcomeOf(this.#facts, verdict);

@@ -183,7 +183,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 
   #onOutcome(run: Run, outcome: Outcome): void {
     this.#slots.remove(run);
-    this.#retention.keep(run.id);
+    this.#retention.keep(run.id, Buffer.byteLength(JSON.stringify(run.summary())));
     this.#announce('outcome', run, outcome);
     if (!this.#isDraining) this.#slots.handOut();
   }
@@ -203,7 +203,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     const { logger, state } = this.#options;
     this.#runs.delete(executionId);
     if (!wasAcknowledged)
-      logger.error({ executionId }, 'outcome dropped: no host acknowledged it, and there are too many');
+      logger.error(
+        { executionId },
+        'outcome dropped: no host acknowledged it, and there are too many or too large ones',
+      );
     state
       .removeExecution(executionId)
       .catch((error: unknown) => logger.warn({ err: error, executionId }, 'cannot remove logs'));
