@@ -79,19 +79,20 @@ describe('a deadline', () => {
   });
 });
 
-describe('SIGTERM', () => {
-  async function term(sidecar: TestSidecar): Promise<void> {
-    sidecar.process.kill('SIGTERM');
+describe('a signal to end', () => {
+  async function term(sidecar: TestSidecar, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    sidecar.process.kill(signal);
     await sidecar.waitForLog((line) => line.msg === 'draining');
   }
 
-  it('admits nothing more, waits for what runs, then ends well (D4)', async () => {
+  const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+  it.each(signals)('%s admits nothing more, waits for what runs, then ends well (D4)', async (signal) => {
     await using sidecar = await startSidecar({ drainTimeoutMs: 60_000 });
     await using client = await RawClient.connect(sidecar);
     const go = join(temporaryFolder(), 'go');
     await client.dispatch('runs', until(go));
     await isRunning(client, 'runs');
-    await term(sidecar);
+    await term(sidecar, signal);
     expect(await client.refusedDispatch('late', 'hello')).toBe('draining');
     await client.dispatch('skipped', 'hello', { whenBusy: 'skip' });
     expect(await client.outcome('skipped')).toMatchObject({ status: 'skipped', reason: 'draining' });

@@ -51,6 +51,22 @@ describe('an event', () => {
     },
   );
 
+  it.each(['session_id', 'model'] as const)('has a name of at most 256 characters as %s', (name) => {
+    const longest = 'x'.repeat(256);
+    expect(parse({ type: 'result', [name]: longest })?.[name]).toBe(longest);
+    expect(parse({ type: 'result', [name]: `${longest}x`, result: 'done' })).toEqual({
+      type: 'result',
+      result: 'done',
+    });
+  });
+
+  it('is looked at for its first 1000 blocks', () => {
+    const blocks = Array.from({ length: 1001 }, (_, n) => ({ type: 'tool_use', id: `t${n}` }));
+    expect(blocksOf(assistant(blocks))).toEqual(blocks.slice(0, 1000));
+    expect(textOf(assistant([...blocks.slice(0, 1000), { type: 'text', text: 'x' }]))).toBe('');
+    expect(textOf(assistant([...blocks.slice(0, 999), { type: 'text', text: 'x' }]))).toBe('x');
+  });
+
   it('is an error unless it says that it is none', () => {
     const isError = (value: unknown) => parse({ type: 'result', is_error: value })?.is_error;
     expect([true, 'no', 0, {}].map(isError)).toEqual([true, true, true, true]);

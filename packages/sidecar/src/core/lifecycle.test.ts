@@ -352,3 +352,12 @@ describe('an event that comes too late changes nothing', () => {
     expect(step(state, samples[type])).toEqual({ state, effects: [] });
   });
 });
+
+it('an execution that is cancelled over and over keeps the first hundred causes, and its verdict', () => {
+  const causes = Array.from({ length: 101 }, (_, n) => cancel(n + 1));
+  const waiting = tell(causes).state;
+  expect(waiting.observations).toHaveLength(100);
+  expect(waiting.observations.at(-1)).toMatchObject({ at: 100 });
+  const { state } = tell([prepared(200)], waiting);
+  expect(state).toMatchObject({ phase: 'ended', verdict: { status: 'cancelled', reason: 'requested', at: 1 } });
+});
