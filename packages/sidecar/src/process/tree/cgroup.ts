@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Mark, type Marker } from './marker.js';
-import { readProcess } from './proc.js';
+import { readProcess, readThreadGroup } from './proc.js';
 
 const REMOVE_TRIES = 20;
 const REMOVE_INTERVAL_MS = 250;
@@ -18,13 +19,47 @@ const ENTER = ['/bin/sh', '-c', '{ echo 0 > "$0"; } 2>/dev/null; exec "$@"'] as 
 export function cgroupMarker(): Marker | null {
   const own = ownCgroup();
   if (own === null) return null;
-  let count = 0;
   const create = () => {
-    const folder = join(own, `outrigger-${process.pid}-${count++}`);
+    const folder = join(own, groupName());
     mkdirSync(folder);
     return folder;
   };
-  return canUse(create) ? { name: 'cgroup', isComplete: true, mark: () => markWith(create()) } : null;
+  if (!canUse(create)) return null;
+  removeLeftovers(own);
+  return { name: 'cgroup', isComplete: true, mark: () => markWith(create()) };
+}
+
+/** Says whose it is, by pid, start time and the namespace they hold in; what is left behind by the dead has no other. */
+function groupName(): string {
+  const { pid, startTime } = readProcess(process.pid) ?? { pid: 0, startTime: 0 };
+  return `outrigger-${pidNamespace()}-${pid}-${startTime}-${randomUUID()}`;
+}
+
+/**
+ * Removes the empty groups of sidecars that were killed. What lives in others goes on: those are left for the start that
+ * finds them empty.
+ */
+function removeLeftovers(own: string): void {
+  for (const name of readdirSync(own)) {
+    const [, namespace, pid, startTime] = /^outrigger-(\d+)-(\d+)-(\d+)-/.exec(name) ?? [];
+    // In another namespace the owner cannot be looked up, and may be about to put its first process into the group.
+    if (namespace !== pidNamespace()) continue;
+    const isOwned = readProcess(Number(pid))?.startTime === startTime;
+    if (!isOwned && isEmpty(join(own, name))) removeGroups(join(own, name), 0);
+  }
+}
+
+function pidNamespace(): string {
+  return /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0] ?? '';
+}
+
+/** Whether no process is in a group or in one nested in it. */
+function isEmpty(folder: string): boolean {
+  try {
+    return /^populated 0$/m.test(readFileSync(join(folder, 'cgroup.events'), 'utf8'));
+  } catch {
+    return false;
+  }
 }
 
 function ownCgroup(): string | null {
@@ -55,15 +90,34 @@ function markWith(folder: string): Mark {
   return {
     prefix: [...ENTER, join(folder, 'cgroup.procs')],
     onLaunched: () => undefined,
-    members: () =>
-      withNested(folder).flatMap((group) => {
-        const pids = readFileSync(join(group, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean).map(Number);
-        return pids.flatMap((pid) => readProcess(pid) ?? []);
-      }),
+    members: () => withNested(folder).flatMap((group) => pidsIn(group).flatMap((pid) => readProcess(pid) ?? [])),
     possibleEscapees: () => [],
-    killAll: () => writeFileSync(join(folder, 'cgroup.kill'), '1'),
+    killAll: () => killGroup(folder),
     release: () => removeGroups(folder, REMOVE_TRIES),
   };
+}
+
+function pidsIn(group: string): number[] {
+  const read = (file: string) => readFileSync(join(group, file), 'utf8').split('\n').filter(Boolean).map(Number);
+  try {
+    return read('cgroup.procs');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (isGone(error)) return [];
+    // A run can make its group a threaded one, whose processes are only told by their threads.
+    if (code === 'ENOTSUP')
+      return [...new Set(read('cgroup.threads').flatMap((thread) => readThreadGroup(thread) ?? []))];
+    throw error;
+  }
+}
+
+/** At once, where that can be done; a threaded group cannot, and every process gets a signal of its own anyway. */
+function killGroup(folder: string): void {
+  try {
+    writeFileSync(join(folder, 'cgroup.kill'), '1');
+  } catch {
+    return;
+  }
 }
 
 /** The last thread of a dead process may still be giving its memory back: tried again, and never waited for. */
@@ -77,8 +131,18 @@ function removeGroups(folder: string, triesLeft: number): void {
   }
 }
 
-/** A run can make groups within its own; they come after the one they are in. */
+/** A run can make groups within its own; they come after the one they are in. It can remove them, too. */
 function withNested(folder: string): string[] {
-  const nested = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  return [folder, ...nested.flatMap((entry) => withNested(join(folder, entry.name)))];
+  try {
+    const nested = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    return [folder, ...nested.flatMap((entry) => withNested(join(folder, entry.name)))];
+  } catch (error) {
+    if (isGone(error)) return [];
+    throw error;
+  }
+}
+
+/** A group can only be removed when nobody is in it. */
+function isGone(error: unknown): boolean {
+  return ['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '');
 }

@@ -45,6 +45,12 @@ export function ancestors(pid: number): number[] {
   return info === null ? [] : [pid, ...ancestors(info.parent)];
 }
 
+/** The pid of the process that a thread is of. */
+export function readThreadGroup(thread: number): number | null {
+  const group = /^Tgid:\s+(\d+)/m.exec(readProc(thread, 'status') ?? '')?.[1];
+  return group === undefined ? null : Number(group);
+}
+
 /** Whether the environment a process was started with has this entry. */
 export function hasEnvironmentEntry(pid: number, entry: string): boolean {
   const environment = readProc(pid, 'environ');

@@ -40,7 +40,7 @@ export class ProcessTree {
   #unseen: number | null = null;
 
   constructor(markers: readonly Marker[], executionId: string) {
-    this.#marks = markers.map((marker) => marker.mark(executionId));
+    this.#marks = makeMarks(markers, executionId);
     this.#isComplete = markers.some((marker) => marker.isComplete);
     this.prefix = this.#marks.flatMap((mark) => mark.prefix);
   }
@@ -112,6 +112,18 @@ export class ProcessTree {
   /** Gives up what the marks occupy. */
   release(): void {
     this.#marks.forEach((mark) => mark.release());
+  }
+}
+
+/** All of them or none. */
+function makeMarks(markers: readonly Marker[], executionId: string): Mark[] {
+  const marks: Mark[] = [];
+  try {
+    for (const marker of markers) marks.push(marker.mark(executionId));
+    return marks;
+  } catch (error) {
+    marks.forEach((mark) => mark.release());
+    throw error;
   }
 }
 
