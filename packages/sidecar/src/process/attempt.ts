@@ -60,18 +60,23 @@ export class Attempt {
   constructor(files: AttemptFiles, maxOutputBytes: number, hooks: AttemptHooks) {
     this.#hooks = hooks;
     this.#maxOutputBytes = maxOutputBytes;
-    this.stdout = new Log(files.stdout);
-    this.stderr = new Log(files.stderr);
-    this.stdout.open();
-    this.stderr.open();
+    // One byte over the limit shows that it is exceeded; nobody needs to see more of it.
+    this.stdout = new Log(files.stdout, maxOutputBytes + 1);
+    this.stderr = new Log(files.stderr, maxOutputBytes + 1);
     this.#follower = new LogFollower({
       log: this.stdout,
-      bytesMax: maxOutputBytes,
       lineBytesMax: LIMITS.lineBytesMax,
       mayMatter,
       onLine: (line) => this.#onLine(line),
       onCaughtUp: () => this.#onCaughtUp(),
     });
+    this.stdout.open();
+    try {
+      this.stderr.open();
+    } catch (error) {
+      this.stdout.release();
+      throw error;
+    }
     this.#watch = watchFolder(
       files.folder,
       () => this.#onChange(),

@@ -10,8 +10,6 @@ const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
 
 export interface FollowOptions {
   readonly log: Log;
-  /** What stands further behind in the log is not looked at. */
-  readonly bytesMax: number;
   /** A longer line is passed over. */
   readonly lineBytesMax: number;
   /** Whether bytes of the log can hold a line that matters; the others are never made into text. */
@@ -47,7 +45,7 @@ export class LogFollower {
   #turn(): void {
     this.#scheduled = null;
     for (let turnBytes = 0; turnBytes < TURN_BYTES;) {
-      const bytes = this.#options.log.read(chunk.subarray(0, this.#left()), this.#position);
+      const bytes = this.#options.log.read(chunk, this.#position);
       if (bytes === 0) {
         if (this.#position === this.#options.log.end) this.#endLine();
         this.#options.onCaughtUp();
@@ -58,10 +56,6 @@ export class LogFollower {
       this.#take(chunk.subarray(0, bytes));
     }
     this.#scheduled = setImmediate(() => this.#turn());
-  }
-
-  #left(): number {
-    return this.#options.bytesMax - this.#position;
   }
 
   #take(bytes: Buffer): void {

@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 
-/** A file can claim any size; what stands further behind can be neither read nor counted. */
+/** What stands further behind can be neither read nor counted. */
 const LOG_BYTES_MAX = 2 ** 50;
 
 /**
@@ -13,10 +13,16 @@ export class Log {
   readonly path: string;
   #fd: number | null = null;
   #users = 0;
+  readonly #bytesMax: number;
   #end: number | null = null;
 
-  constructor(path: string) {
+  /**
+   * @param bytesMax How far the log goes at most. A child can make its file claim hundreds of gigabytes at once, which
+   *   cost it nothing, and would cost everyone who reads them.
+   */
+  constructor(path: string, bytesMax = LOG_BYTES_MAX) {
     this.path = path;
+    this.#bytesMax = Math.min(bytesMax, LOG_BYTES_MAX);
   }
 
   /** The size at the cause; nothing behind it is ever delivered. Null while the log can still grow. */
@@ -39,7 +45,7 @@ export class Log {
 
   /** Bytes that can be read now. */
   size(): number {
-    return this.#end ?? Math.min(fstatSync(this.#opened()).size, LOG_BYTES_MAX);
+    return this.#end ?? Math.min(fstatSync(this.#opened()).size, this.#bytesMax);
   }
 
   /** When the file was last written to, in epoch ms. */
@@ -55,7 +61,7 @@ export class Log {
 
   /** Reads from `position` into `buffer`, at most up to the end. Returns the bytes read; 0: there is no more for now. */
   read(buffer: Buffer, position: number): number {
-    const allowed = this.#end === null ? buffer.length : Math.min(buffer.length, this.#end - position);
+    const allowed = Math.min(buffer.length, (this.#end ?? this.#bytesMax) - position);
     if (allowed <= 0) return 0;
     return readSync(this.#opened(), buffer, 0, allowed, position);
   }
