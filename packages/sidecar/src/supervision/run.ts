@@ -200,10 +200,11 @@ export class Run {
     this.#work = null;
     const { status, reason, survivors } = this.#outcome;
     this.#logger.info({ status, reason, survivors }, 'execution ended');
+    const closed = this.attempt?.close();
     try {
       this.#context.onOutcome(this, this.#outcome);
     } finally {
-      await this.attempt?.close();
+      await closed;
     }
   }
 
