@@ -172,7 +172,9 @@ describe('a piece with a secret', () => {
     it('T6: holds its lines back until it can be told', () => {
       expect(piece(`a\n${first}\n`, { redactor: wrapped })).toMatchObject({ lines: ['a'], continues: false });
       expect(piece(`a\n${first}\r\n${second}\r\n${third.slice(0, 2)}`, { redactor: wrapped })?.lines).toEqual(['a']);
-      expect(piece(`${first}\n`, { redactor: wrapped })).toBeNull();
+      for (const end of ['\n', '\r\n', `\n${second}`, `\r\n${second}\r`]) {
+        expect(piece(`${first}${end}`, { redactor: wrapped })).toBeNull();
+      }
       expect(piece(`${first}\n${second}\n${third}`, { redactor: wrapped })).toMatchObject({
         lines: ['[redacted]', '[redacted]'],
         continues: false,

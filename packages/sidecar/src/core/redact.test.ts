@@ -98,10 +98,18 @@ describe('a redactor', () => {
       expect(redactor.openFrom(whole)).toBe(whole.length);
     }
     expect(redactor.openFrom(Buffer.concat([Buffer.alloc(1000, 'x\n'), text(40)]))).toBe(1003);
-    expect(redactor.find(text(40), { isCut: true })).toEqual([{ start: 3, end: 43 }]);
+    for (const end of ['\n', '\n \t', '\r', '\r\n', '\\', '\\r', '\\r\\', '\\\\r\\\\n', '\\\\']) {
+      expect(redactor.openFrom(text(40, end))).toBe(3);
+      expect(redactor.find(text(40, end), { isCut: true })).toEqual([{ start: 3, end: 43 }]);
+    }
     expect(redactor.find(text(40))).toEqual([]);
     expect(redactor.redact(`${hex.slice(0, 32)}\n${hex.slice(32, 34)}`, { isCut: true })).toBe(REDACTED);
     expect(redactorFor().openFrom(text(40))).toBe(text(40).length);
+  });
+
+  it('tells apart secrets that end and begin at a line end', () => {
+    const hex = Buffer.from(PLAIN).toString('hex');
+    expect(redact(PLAIN, `${hex}\n${hex}`)).toBe('[redacted]\n[redacted]');
   });
 
   it('takes the ends of short lines for what they are', () => {

@@ -92,7 +92,7 @@ function findForms<T extends Sequence>(
   forms: readonly T[],
   { isCut }: FindOptions = { isCut: false },
 ): Stretch[] {
-  return union([...forms.flatMap((form) => occurrences(whole, form)), ...(isCut ? beginningsAtEnd(whole, forms) : [])]);
+  return [...forms.flatMap((form) => occurrences(whole, form)), ...(isCut ? beginningsAtEnd(whole, forms) : [])];
 }
 
 /** What `find` finds in a text that is broken over lines, and where that is; what is in one line was found already. */

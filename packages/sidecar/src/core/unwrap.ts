@@ -5,8 +5,8 @@
 
 /** Tools break no lines shorter than this; it keeps the ends of other lines from being looked at. */
 const LINE_CHARS_MIN = 32;
-/** A line end as it is or escaped for JSON, up to three times, and an indentation. */
-const BREAK = /(?:\r?\n|(?:\\{1,4}r)?\\{1,4}n)[ \t]{0,8}(?=[A-Za-z0-9+/_-]|$)/g;
+/** A line end as it is or escaped for JSON, up to three times, and an indentation; at the end of a text half of it. */
+const BREAK = /(?:\r?\n|(?:\\{1,4}r)?\\{1,4}n)[ \t]{0,8}(?=[A-Za-z0-9+/_-]|$)|(?:\r|\\{1,4}(?:r\\{0,4})?)$/g;
 const BREAK_CHARS_MAX = 18;
 
 export interface Unwrapped {
