@@ -49,7 +49,6 @@ function toPiece(bytes: Buffer, options: { before: number; secrets: readonly Str
   const endsWithNewline = !continues && bytes[bytes.length - 1] === NEWLINE;
   const text = { start: before, end: endsWithNewline ? bytes.length - 1 : bytes.length };
   const hidden = secrets
-    .filter(({ start, end }) => end > text.start && start < text.end)
     .map(({ start, end }) => ({ start: Math.max(start, text.start), end: Math.min(end, text.end) }))
     .flatMap((secret) => withoutLineEnds(bytes, secret));
   return {
