@@ -103,6 +103,10 @@ describe.each(methods)('with --kill-method %s', (method) => {
     await client.request('cancel', { executionId: 'lowerer' });
     expect(await client.outcome('lowerer')).toMatchObject({ status: 'cancelled', survivors: 0 });
     expect(processesIn(cwd)).toEqual([]);
+
+    // Nobody is looked for any more: a timer would hold the sidecar up.
+    await client[Symbol.asyncDispose]();
+    expect(await sidecar.stop()).toEqual({ code: 0, signal: null });
   });
 });
 

@@ -9,7 +9,7 @@ import { rlimitMarker } from './rlimit.js';
  * A sidecar beside this test must not lose count of its own runs for the sake of what escapes here. So that has a limit
  * which is a mark to everybody but this process, whose own limit, and so its marks, are others.
  */
-const [neighbours] = makeMarks(100);
+const [prlimit = '', ...lowered] = makeMarks(100)[0]?.prefix ?? [];
 lowerOwnLimit();
 
 /** Marks by their limit, the lowest first. */
@@ -22,7 +22,7 @@ function makeMarks(count: number) {
 
 function lowerOwnLimit(): void {
   const limit = Math.min(readQueueLimit('self') ?? 0, 819_200) - 10;
-  execFileSync('prlimit', ['--pid', String(process.pid), `--msgqueue=${limit}:${limit}`]);
+  execFileSync(prlimit, ['--pid', String(process.pid), `--msgqueue=${limit}:${limit}`]);
 }
 
 /** A tree with the highest of many marks, so that what escapes from it can lower its limit. */
@@ -30,7 +30,7 @@ async function startEscape() {
   const mark = makeMarks(20).at(-1);
   if (mark === undefined) throw new Error('not offered');
   const marker = { name: 'rlimit', isComplete: true, mark: () => mark } as const;
-  const started = await startTreeWith([marker], `(${neighbours?.prefix.join(' ') ?? ''} setsid env -i SLEEP &)`);
+  const started = await startTreeWith([marker], `(${[prlimit, ...lowered].join(' ')} setsid env -i SLEEP &)`);
   return { ...started, escapees: () => mark.possibleEscapees().map(({ pid }) => pid) };
 }
 
