@@ -1,22 +1,22 @@
 /**
- * How long does a run go on after the API has refused its credential (401)?
+ * How long does a run without gateway go on after the API has refused its credential (401)?
  *
  * Claude Code 2.1.329 with the credential in its environment, under the sidecar and bare, in one run.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { refusal, startStandInApi, type StandInApi } from '@outrigger/sdk/testing';
+import { claudePath } from '../test/support/claude.js';
 import { BenchHost } from './support/host.js';
 import { median, startSidecar } from './support/process.js';
+import { BARE_ARGS, bareEnvironment } from './support/real-claude.js';
 
 const RUNS = 20;
 
-const manifest = createRequire(import.meta.url).resolve('@anthropic-ai/claude-code/package.json');
-const claude = join(dirname(manifest), 'bin', 'claude.exe');
+const claude = claudePath('2.1.329');
 const home = mkdtempSync(join(tmpdir(), 'outrigger-bench-home-'));
 
 const decided: number[] = [];
@@ -50,10 +50,10 @@ async function firstRefusal(api: StandInApi): Promise<number> {
 async function bareRun(): Promise<number> {
   await using api = await startStandInApi({ respond: refusal.expired() });
   const refused = firstRefusal(api);
-  const child = spawn(claude, ['-p', '--output-format=stream-json', '--verbose'], {
+  const child = spawn(claude, BARE_ARGS, {
     cwd: home,
     stdio: ['pipe', 'ignore', 'ignore'],
-    env: { ...environment(), ANTHROPIC_BASE_URL: api.url, CLAUDE_CODE_OAUTH_TOKEN: 'sk-ant-oat01-bench' },
+    env: bareEnvironment(home, api.url),
   });
   child.stdin.end('Go.');
   await once(child, 'exit');
@@ -63,24 +63,14 @@ async function bareRun(): Promise<number> {
 
 async function supervisedRun(): Promise<{ decidedMs: number; deadMs: number }> {
   await using api = await startStandInApi({ respond: refusal.expired() });
-  await using sidecar = await startSidecar({ claude, args: ['--upstream', api.url, '--pass-env', 'HOME'] });
+  await using sidecar = await startSidecar({ claude, args: ['--upstream', api.url] });
   const host = await BenchHost.connect(sidecar.url);
   const refused = firstRefusal(api);
-  host.dispatch('run', { prompt: 'Go.', cwd: home, env: environment() });
+  host.dispatch('run', { prompt: 'Go.', cwd: home, env: { HOME: home, IS_SANDBOX: '1' } });
   const refusedAt = await refused;
   const ending = await host.waitFor((frame) => frame.type === 'state' && frame.state === 'ending');
   const { outcome, receivedAt } = await host.outcome('run');
   if (outcome.reason !== 'auth_invalid' || outcome.survivors !== 0) throw new Error(JSON.stringify(outcome));
   host.close();
   return { decidedMs: ending.receivedAt - refusedAt, deadMs: receivedAt - refusedAt };
-}
-
-function environment(): Record<string, string> {
-  return {
-    PATH: process.env['PATH'] ?? '',
-    HOME: home,
-    IS_SANDBOX: '1',
-    CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
-    DISABLE_AUTOUPDATER: '1',
-  };
 }

@@ -1,8 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { refusal, startStandInApi } from '@outrigger/sdk/testing';
 import { execa } from 'execa';
 import { describe, expect, it } from 'vitest';
+import { claudePath } from './support/claude.js';
 import { startSidecar } from './support/sidecar.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -11,11 +13,18 @@ const run = (file: string, env: Record<string, string> = {}) =>
   execa('npx', ['tsx', '--tsconfig', 'tsconfig.run.json', file], { cwd: ROOT, env, reject: false });
 
 describe('the demo', () => {
-  it('shows three runs of the real CLI succeed and exits 0, without colours where there is no terminal', async () => {
+  it('shows three runs of the real CLI survive a swap, then fail without one, and exits 0, plain where there is no terminal (C1)', async () => {
     const { stdout, exitCode } = await run('examples/demo/main.ts', { CI: 'true' });
-    expect(exitCode).toBe(0);
-    expect(stdout.match(/outcome\s+succeeded: completed/g)).toHaveLength(3);
+    const count = (pattern: RegExp) => stdout.match(pattern)?.length;
+    expect(exitCode, stdout).toBe(0);
+    expect(count(/ held {2,}auth_expired: /g)).toBe(6);
+    expect(count(/ swapped {2,}generation 2 is in force/g)).toBe(1);
+    expect(count(/ released {2,}/g)).toBe(3);
+    expect(count(/ outcome {2,}succeeded: completed/g)).toBe(3);
+    expect(count(/ outcome {2,}failed: auth_expired/g)).toBe(3);
     expect(stdout).toContain('All twelve tests pass.');
+    expect(count(/^✓ /gm)).toBe(8);
+    expect(stdout).not.toMatch(/^✗/m);
     expect(stdout).not.toContain('\u001b[');
   });
 
@@ -49,6 +58,26 @@ describe('the quickstart', () => {
 
   it('is what the README shows', () => {
     expect(read('README.md')).toContain(read('examples/quickstart.ts'));
+  });
+});
+
+describe('the swap of a credential', () => {
+  it('answers the need of a run whose token is refused, which goes on and succeeds', async () => {
+    await using api = await startStandInApi({ accept: ['the-spare-token'] });
+    api.refuse('a-credential-for-tests', refusal.expired());
+    await using sidecar = await startSidecar({ claude: claudePath('2.1.329'), mode: 'gateway', upstream: api.url });
+    const { stdout, exitCode } = await run('examples/swap.ts', {
+      OUTRIGGER_URL: sidecar.url,
+      OUTRIGGER_TOKEN: sidecar.token,
+      SPARE_TOKEN: 'the-spare-token',
+    });
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain('the agent needs another credential: auth_expired');
+    expect(stdout).toMatch(/^hold\nreleased\nsucceeded after a hold$/m);
+  });
+
+  it('is what the README shows', () => {
+    expect(read('README.md')).toContain(read('examples/swap.ts'));
   });
 });
 

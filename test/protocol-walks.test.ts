@@ -7,8 +7,8 @@ import { startSidecar, type TestSidecar } from './support/sidecar.js';
 /** What differs from one sidecar or run to the next. */
 const VARYING = [
   ...['agentId', 'journalId', 'bootId', 'claudeVersion', 'killMethods', 'limits', 'counts', 'survivors'],
-  ...['at', 'acceptedAt', 'startedAt', 'endedAt', 'closedAt', 'sessionId', 'costUsd', 'result', 'creditBytes'],
-  ...['start', 'end', 'lines', 'ends'],
+  ...['at', 'since', 'acceptedAt', 'startedAt', 'endedAt', 'closedAt', 'sessionId', 'costUsd', 'result', 'creditBytes'],
+  ...['start', 'end', 'lines', 'ends', 'drainId', 'deadlineAt'],
 ];
 
 /** Whether a frame says all that the page's frame says, what varies aside. */
@@ -82,6 +82,13 @@ describe('a sidecar holds the conversation that PROTOCOL.md shows', () => {
     await using sidecar = await startSidecar();
     await using client = await hello(sidecar);
     await replay('### 12.4 A cancel that comes before its dispatch', client);
+  });
+
+  it('of a container that is to be replaced (D4)', async () => {
+    await using sidecar = await startSidecar();
+    await using client = await hello(sidecar);
+    await client.dispatch('busy', [{ do: 'hang' }]);
+    await replay('### 12.6 A container that is to be replaced', client);
   });
 
   it('of a wrong token (B1)', async () => {

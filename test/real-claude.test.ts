@@ -15,6 +15,7 @@ describe.each(CLAUDE_VERSIONS)('the real Claude Code %s', (version) => {
     const api = await startStandInApi({ respond });
     const sidecar = await startSidecar({
       claude: claudePath(version),
+      mode: 'gateway',
       upstream: api.url,
       env: { HOME: home, IS_SANDBOX: '1' },
     });
@@ -88,11 +89,11 @@ describe.each(CLAUDE_VERSIONS)('the real Claude Code %s', (version) => {
   });
 
   it('never gives the text of an API error for an answer (T1)', async () => {
-    await using it = await setUp(refusal.billing());
-    const execution = await it.dispatch({ prompt: 'Spend.' });
+    await using it = await setUp(refusal.promptTooLong());
+    const execution = await it.dispatch({ prompt: 'Talk.' });
     const outcome = await execution.outcome;
     expect(outcome).toMatchObject({ status: 'failed' });
-    expect(outcome.message).toContain('Credit balance is too low');
+    expect(outcome.message).toMatch(/prompt is too long/i);
     expect(await collect(execution.text())).toEqual([]);
     expect(await collect(execution.text({ commit: 'message' }))).toEqual([]);
     const events = await collect(execution);

@@ -63,15 +63,12 @@ export class BenchHost {
     });
   }
 
-  /** Resolves once the lines printed so far by a run satisfy `wanted`. */
-  async linesUntil(executionId: string, wanted: (lines: readonly string[]) => boolean): Promise<void> {
-    await this.waitFor(() =>
-      wanted(
-        this.#frames.flatMap((frame) =>
-          frame.type === 'output' && frame.executionId === executionId ? (frame.lines ?? []) : [],
-        ),
-      ),
-    );
+  /** The lines printed so far by a run, once they satisfy `wanted`. */
+  async linesUntil(executionId: string, wanted: (lines: readonly string[]) => boolean): Promise<readonly string[]> {
+    const linesOf = (frame: Frame) =>
+      frame.type === 'output' && frame.executionId === executionId ? (frame.lines ?? []) : [];
+    await this.waitFor(() => wanted(this.#frames.flatMap(linesOf)));
+    return this.#frames.flatMap(linesOf);
   }
 
   async outcome(executionId: string): Promise<{ outcome: Outcome; receivedAt: number }> {

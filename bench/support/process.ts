@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { once } from 'node:events';
 
 export const TOKEN = 'bench-control-token';
+/** The standing credential of every sidecar that is started here. */
+export const CREDENTIAL = 'sk-ant-oat01-bench';
 const SIDECAR = 'packages/sidecar/dist/main.js';
 
 export interface StartedSidecar extends AsyncDisposable {
@@ -12,17 +14,27 @@ export interface StartedSidecar extends AsyncDisposable {
   readonly pid: number;
 }
 
+export interface SidecarSetup {
+  readonly claude: string;
+  /** @default 'env', since the fake CLI asks no API */
+  readonly mode?: 'gateway' | 'env';
+  readonly args?: readonly string[];
+}
+
 /** Starts the built sidecar as a user would, on a state folder of its own. */
-export async function startSidecar(options: { claude: string; args?: string[] }): Promise<StartedSidecar> {
+export async function startSidecar(setup: SidecarSetup): Promise<StartedSidecar> {
+  const { claude, mode = 'env', args = [] } = setup;
   const stateDir = mkdtempSync(join(tmpdir(), 'outrigger-bench-'));
-  const child = spawn(
-    process.execPath,
-    [SIDECAR, '--listen', '127.0.0.1:0', '--state-dir', stateDir, '--claude', options.claude, ...(options.args ?? [])],
-    {
-      env: { ...process.env, OUTRIGGER_TOKEN: TOKEN, CLAUDE_CODE_OAUTH_TOKEN: 'bench', OUTRIGGER_LOG_LEVEL: 'warn' },
-      stdio: ['ignore', 'pipe', 'ignore'],
+  const flags = ['--listen', '127.0.0.1:0', '--state-dir', stateDir, '--claude', claude, '--credential-mode', mode];
+  const child = spawn(process.execPath, [SIDECAR, ...flags, ...args], {
+    env: {
+      ...process.env,
+      OUTRIGGER_TOKEN: TOKEN,
+      CLAUDE_CODE_OAUTH_TOKEN: CREDENTIAL,
+      OUTRIGGER_LOG_LEVEL: 'warn',
     },
-  );
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   const url = await readyLine(child, /ready: (\S+)/);
   return {
     url,
@@ -55,5 +67,10 @@ export function memoryMiB(pid: number, field: 'VmRSS' | 'VmHWM'): number {
 }
 
 export function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
+  return quantile(values, 0.5);
+}
+
+/** The smallest value that `share` of all do not exceed. */
+export function quantile(values: readonly number[], share: number): number {
+  return values.toSorted((a, b) => a - b)[Math.ceil(values.length * share) - 1] ?? NaN;
 }

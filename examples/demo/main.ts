@@ -1,56 +1,30 @@
 /**
- * Three runs of the real Claude Code CLI side by side on one agent, against a stand-in API on this machine.
+ * Three runs of the real Claude Code CLI on one agent, whose token expires while all three are at work, against a stand-in
+ * API on this machine. First another token is swapped in; then none comes.
  *
  *     npm run demo              no account and no internet needed
  *     npm run demo -- --real    one short prompt, with CLAUDE_CODE_OAUTH_TOKEN or ANTHROPIC_API_KEY
  */
-import { createFleet, type Agent, type DispatchRequest, type Outcome } from '@outrigger/sdk';
-import { conversation, startStandInApi, type Step, text, toolUse } from '@outrigger/sdk/testing';
+import { createFleet } from '@outrigger/sdk';
+import { startStandInApi } from '@outrigger/sdk/testing';
+import { expireAndSwap, expireForGood, TOKENS } from './acts.js';
+import { followAll } from './follow.js';
 import { installedClaude, startSidecar } from './parts.js';
-import { outcomeTable, Timeline } from './timeline.js';
-
-const WORDS_A_CHUNK_MS = 120;
-
-interface DemoRun {
-  readonly name: string;
-  readonly request: DispatchRequest;
-  /** What the stand-in API answers. */
-  readonly answers: Step;
-}
-
-const slowly = { chunks: 6, chunkDelayMs: WORDS_A_CHUNK_MS };
-
-const RUNS: readonly DemoRun[] = [
-  {
-    name: 'haiku',
-    request: { prompt: 'Write a haiku about a canoe.' },
-    answers: text('A hull and a float; the wave that would have turned it passes underneath.', slowly),
-  },
-  {
-    name: 'tests',
-    request: { prompt: 'Run the tests and tell me how they went.', allowedTools: ['Bash'] },
-    answers: conversation([
-      toolUse('Bash', { command: 'sleep 0.5; echo "12 passed, 0 failed"', description: 'Run the tests' }),
-      text('All twelve tests pass.', slowly),
-    ]),
-  },
-  {
-    name: 'review',
-    request: { prompt: 'Review the last commit.' },
-    answers: text('One function grew a second reason to change; I would split it.', slowly),
-  },
-];
+import { Timeline } from './timeline.js';
 
 async function onStandInApi(): Promise<boolean> {
   const claude = installedClaude();
-  await using api = await startStandInApi({
-    respond: (request) => RUNS.find((run) => request.prompt.includes(run.request.prompt))?.answers ?? text('?'),
-  });
+  await using api = await startStandInApi({ accept: [...TOKENS] });
   await using sidecar = await startSidecar(['--claude', claude.path, '--upstream', api.url], {
-    CLAUDE_CODE_OAUTH_TOKEN: 'sk-ant-oat01-stand-in',
+    CLAUDE_CODE_OAUTH_TOKEN: TOKENS[0],
   });
-  console.log(`Claude Code ${claude.version}, three runs on one agent, a stand-in API\n`);
-  return await followAll(sidecar, RUNS);
+  await using fleet = createFleet();
+  const agent = await fleet.connect({ url: sidecar.url, token: sidecar.token });
+  console.log(`Claude Code ${claude.version}, three runs on one agent, a stand-in API`);
+  const stage = { api, fleet, agent, workFolder: sidecar.workFolder };
+  const isFirstGood = await expireAndSwap(stage);
+  const isSecondGood = await expireForGood(stage);
+  return isFirstGood && isSecondGood;
 }
 
 async function onRealApi(): Promise<boolean> {
@@ -61,35 +35,14 @@ async function onRealApi(): Promise<boolean> {
   }
   const claude = installedClaude();
   await using sidecar = await startSidecar(['--claude', claude.path], { [credential]: process.env[credential] ?? '' });
-  console.log(`Claude Code ${claude.version}, one run, against the real API with ${credential}\n`);
-  const request = { prompt: 'Answer with one short sentence: what is an outrigger?', maxTurns: 1 };
-  return await followAll(sidecar, [{ name: 'real', request }]);
-}
-
-/** Dispatches all runs at once, shows what they do, and says whether all succeeded. */
-async function followAll(
-  sidecar: { url: string; token: string; workFolder: string },
-  runs: readonly Pick<DemoRun, 'name' | 'request'>[],
-): Promise<boolean> {
-  const timeline = new Timeline(runs.map((run) => run.name));
   await using fleet = createFleet();
   const agent = await fleet.connect({ url: sidecar.url, token: sidecar.token });
-  const outcomes = await Promise.all(
-    runs.map(async ({ name, request }) => {
-      const outcome = await follow(timeline, agent, name, { ...request, cwd: sidecar.workFolder });
-      return [name, outcome] as const;
-    }),
-  );
-  console.log(`\n${outcomeTable(outcomes)}`);
-  return outcomes.every(([, outcome]) => outcome.status === 'succeeded');
+  console.log(`Claude Code ${claude.version}, one run, against the real API with ${credential}\n`);
+  const prompt = 'Answer with one short sentence: what is an outrigger?';
+  const run = { name: 'real', request: { prompt, maxTurns: 1, cwd: sidecar.workFolder } };
+  const [ended] = await followAll(new Timeline([run.name]), agent, [run]);
+  return ended?.outcome.status === 'succeeded';
 }
 
-async function follow(timeline: Timeline, agent: Agent, name: string, request: DispatchRequest): Promise<Outcome> {
-  timeline.show(name, 'dispatch', request.prompt);
-  const execution = await agent.dispatch(request);
-  for await (const event of execution) timeline.showEvent(name, event);
-  return execution.outcome;
-}
-
-const haveAllSucceeded = await (process.argv.includes('--real') ? onRealApi() : onStandInApi());
-process.exitCode = haveAllSucceeded ? 0 : 1;
+const isGood = await (process.argv.includes('--real') ? onRealApi() : onStandInApi());
+process.exitCode = isGood ? 0 : 1;

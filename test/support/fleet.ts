@@ -30,3 +30,10 @@ export function nextEvent(
 ): Promise<unknown> {
   return new Promise((resolve) => fleet.once(name, resolve));
 }
+
+/** Something that is waited for until the test says so. */
+export function signal(): { readonly given: Promise<void>; readonly give: () => void } {
+  let give = (): void => undefined;
+  const given = new Promise<void>((resolve) => (give = resolve));
+  return { given, give: () => give() };
+}

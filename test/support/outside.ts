@@ -24,9 +24,28 @@ export function openFiles(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length;
 }
 
+/** The TCP ports a process listens on. */
+export function listeningPorts(pid: number): number[] {
+  const inodes = new Set(
+    readdirSync(`/proc/${pid}/fd`).map((fd) => /^socket:\[(\d+)\]$/.exec(linkOf(`/proc/${pid}/fd/${fd}`) ?? '')?.[1]),
+  );
+  return ['tcp', 'tcp6']
+    .flatMap((name) => readFileSync(`/proc/${pid}/net/${name}`, 'utf8').split('\n').slice(1))
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, , , state, , , , , , inode]) => state === TCP_LISTEN && inodes.has(inode))
+    .map(([, address = '']) => Number.parseInt(address.slice(address.indexOf(':') + 1), 16));
+}
+
+/** See proc(5), `/proc/net/tcp`. */
+const TCP_LISTEN = '0A';
+
 function folderOf(pid: number): string | null {
+  return linkOf(`/proc/${pid}/cwd`);
+}
+
+function linkOf(path: string): string | null {
   try {
-    return readlinkSync(`/proc/${pid}/cwd`);
+    return readlinkSync(path);
   } catch {
     return null;
   }

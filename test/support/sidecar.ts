@@ -18,6 +18,10 @@ export interface SidecarSetup {
   claude?: string;
   /** The provider's API, e.g. the `url` of a stand-in. @default the CLI's own */
   upstream?: string;
+  /**
+   * How runs reach the provider. @default 'env', since the fake CLI answers without asking anybody
+   */
+  mode?: 'gateway' | 'env';
   /** The control token; null: none is given, so the sidecar uses `--token-file` or makes one. */
   token?: string | null;
   /** The standing credential; null: there is none. */
@@ -140,6 +144,7 @@ function flagsOf(setup: SidecarSetup, stateDir: string): string[] {
     '--listen=127.0.0.1:0',
     `--state-dir=${stateDir}`,
     `--claude=${setup.claude ?? fakeClaudePath}`,
+    `--credential-mode=${setup.mode ?? 'env'}`,
     `--drain-timeout-ms=${setup.drainTimeoutMs ?? 0}`,
     ...(setup.upstream === undefined ? [] : [`--upstream=${setup.upstream}`]),
     ...(setup.maxExecutions === undefined ? [] : [`--max-executions=${setup.maxExecutions}`]),

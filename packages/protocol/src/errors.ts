@@ -27,7 +27,23 @@ export const WIRE_ERRORS = {
   },
   at_capacity: { meaning: 'Every slot of the agent is in use.', fault: 'agent', retryable: true },
   draining: { meaning: 'The agent admits nothing because it is draining.', fault: 'agent', retryable: true },
+  circuit_open: {
+    meaning: 'Runs have died young on the agent several times in a row; `data.retryAt` is when it tries again.',
+    fault: 'agent',
+    retryable: true,
+  },
   credential_missing: { meaning: 'The agent has no credential to run with.', fault: 'agent', retryable: false },
+  credential_refused: {
+    meaning:
+      'The provider refuses the credential of the agent; `data` has the `reason`, and `retryAt` where it is known.',
+    fault: 'agent',
+    retryable: false,
+  },
+  stale_generation: {
+    meaning: 'Another credential is in force than the request expected; `data.generation` is the one that is.',
+    fault: 'caller',
+    retryable: false,
+  },
   internal: { meaning: 'The sidecar failed; its log has the cause.', fault: 'agent', retryable: true },
 } as const satisfies Record<string, WireErrorMeaning>;
 

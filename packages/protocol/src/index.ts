@@ -1,7 +1,16 @@
+export { type AtDeadline, type Circuit, type Drain } from './admission.js';
 export { CLOSE_CODES, type CloseCodeMeaning, type CloseReason, closeMeaning } from './close-codes.js';
 export { type Decoded, type DecodeFailure, decodeClientFrame, decodeSidecarFrame, encodeFrame } from './core/codec.js';
 export { mergeObservations, type Observation, type Verdict } from './core/merge.js';
 export { negotiateVersion, PROTOCOL_VERSIONS, SUBPROTOCOL } from './core/negotiate.js';
+export {
+  type Credential,
+  type CredentialFailurePolicy,
+  type CredentialKind,
+  credentialSchema,
+  HOLD_REASONS,
+  type HoldReason,
+} from './credential.js';
 export { OutriggerError, WIRE_ERRORS, WireError, type WireErrorCode, type WireErrorMeaning } from './errors.js';
 export {
   CLIENT_FRAME_SCHEMAS,
@@ -14,6 +23,8 @@ export {
 export { type DispatchRequest, dispatchRequestSchema } from './frames/dispatch.js';
 export {
   type ExecutionSummary,
+  type Hold,
+  type Preflight,
   type Reply,
   type Result,
   RESULT_SCHEMAS,
@@ -22,7 +33,7 @@ export {
   type SidecarFrameType,
   type Welcome,
 } from './frames/sidecar.js';
-export { type DurationLimit, DURATIONS, LIMITS, MAX_OUTPUT_BYTES_DEFAULT } from './limits.js';
+export { type DurationLimit, DURATIONS, LIMITS, MAX_OUTPUT_BYTES_DEFAULT, MAX_RESUMES_DEFAULT } from './limits.js';
 export { type Outcome, outcomeSchema, type Usage } from './outcome.js';
 export {
   OUTCOME_REASONS,

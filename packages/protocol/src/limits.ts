@@ -37,6 +37,14 @@ export const LIMITS = {
   pingIntervalMs: 15 * SECOND,
   /** A connection without any inbound byte for this long is terminated. */
   inboundDeadlineMs: 40 * SECOND,
+  /** Times a run can be resumed; see `maxResumes` of a dispatch. */
+  resumesMax: 100,
+  /** Characters of a credential's secret. */
+  secretCharsMax: 16 * KIB,
+  /** Executions a `credential_needed` or a drain names; there may be more. */
+  executionsNamedMax: 100,
+  /** Longest `deadlineMs` and `ttlMs` of a `drain`. */
+  drainMaxMs: 24 * HOUR,
   /** How long a cancel for an unknown execution is remembered. */
   cancelMemoryMs: 10 * MINUTE,
   /** Entries of `args`, `env`, `labels` and the tool lists of a dispatch. */
@@ -61,7 +69,11 @@ export const DURATIONS = {
   toolStallMs: { defaultMs: 30 * MINUTE, maxMs: 24 * HOUR },
   backgroundTimeoutMs: { defaultMs: 10 * MINUTE, maxMs: 24 * HOUR },
   queueTimeoutMs: { defaultMs: 10 * MINUTE, maxMs: 24 * HOUR },
+  holdTimeoutMs: { defaultMs: 15 * MINUTE, maxMs: 24 * HOUR },
 } as const satisfies Record<string, DurationLimit>;
+
+/** How often a run may be resumed, unless the dispatch says otherwise. */
+export const MAX_RESUMES_DEFAULT = 3;
 
 /** Bytes of output after which an execution ends `failed: output_limit`, unless the dispatch says otherwise. */
 export const MAX_OUTPUT_BYTES_DEFAULT = 1024 * MIB;

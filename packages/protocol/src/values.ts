@@ -32,10 +32,13 @@ export type Log = z.infer<typeof logSchema>;
  *
  * ```
  *   queued ──► starting ──► running ──► ending ──► ended
- *      └──────────┴────────────────────────────────►┘
+ *      │          │           ▲ ▼         ▲          ▲
+ *      │          └───────►  held ────────┘          │
+ *      └──────────┴──────────────────────────────────┘
  * ```
  *
+ * `held`: the provider refuses the credential and the run waits for another one; nothing of it is lost.
  * `ending`: the verdict is known and the tree is being killed. `ended`: the outcome is out and the slot is free.
  */
-export const executionStateSchema = z.enum(['queued', 'starting', 'running', 'ending', 'ended']);
+export const executionStateSchema = z.enum(['queued', 'starting', 'running', 'held', 'ending', 'ended']);
 export type ExecutionState = z.infer<typeof executionStateSchema>;

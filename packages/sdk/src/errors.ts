@@ -15,7 +15,7 @@ export const SDK_ERRORS = {
     retryable: false,
   },
   insecure_url: {
-    meaning: 'The URL would send the control token in the clear, or carries a secret itself.',
+    meaning: 'The URL would send the control token and credentials in the clear, or carries a secret itself.',
     fault: 'caller',
     retryable: false,
   },
@@ -63,6 +63,17 @@ export const SDK_ERRORS = {
   },
   output_gap: {
     meaning: 'Output that `text()` needs is not kept any more; `events()` says which bytes.',
+    fault: 'agent',
+    retryable: false,
+  },
+  drain_failed: {
+    meaning:
+      'The agent was not drained, so nothing was replaced; `data.remaining` names what still runs, `data.cause` says why.',
+    fault: 'agent',
+    retryable: true,
+  },
+  not_replaced: {
+    meaning: 'The function that replaces the container has run, but no new sidecar answered in time.',
     fault: 'agent',
     retryable: false,
   },

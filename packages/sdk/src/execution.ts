@@ -42,7 +42,8 @@ export class Execution implements AsyncDisposable {
   }
 
   /**
-   * Everything that happens, the outcome last.
+   * Everything that happens, the outcome last. Of several attempts each is read to its end before the next; states, holds
+   * and limits come as they are heard of, so before output that waits to be read.
    *
    * `next()` throws `unknown_execution` when the agent knows it no more, `agent_closed` or `fleet_closed`, and
    * `invalid` for a cursor outside the output. A connection that is lost only makes it wait.
@@ -61,7 +62,10 @@ export class Execution implements AsyncDisposable {
     return this.events();
   }
 
-  /** What the assistant said to the user: no error text, no subagent's talk, nothing of a turn that was cut. */
+  /**
+   * What the assistant said to the user: no error text, no subagent's talk, nothing of a turn that was cut, be it by the
+   * end of its attempt.
+   */
   text(options: TextOptions = {}): AsyncGenerator<string, void> {
     return readText(this.#source, options);
   }

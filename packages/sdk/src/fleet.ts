@@ -3,7 +3,7 @@ import { idSchema, type Outcome, type OutriggerError, WireError } from '@outrigg
 import { Agent } from './agent.js';
 import { findAddressFault } from './core/address.js';
 import { sdkError } from './errors.js';
-import { type FleetEvents } from './events.js';
+import { CREDENTIAL_EVENTS, type FleetEvents } from './events.js';
 import { Execution } from './execution.js';
 import { Ledger } from './ledger.js';
 import { AgentLink } from './link/link.js';
@@ -41,7 +41,7 @@ export interface ConnectOptions {
   token: Token;
   /** Certificates to trust instead of the system's, as PEM: for `wss:` with one of your own. */
   ca?: string | Buffer;
-  /** Allows `ws:` off loopback, which sends the token in the clear. @default false */
+  /** Allows `ws:` off loopback, which sends the token and every credential in the clear. @default false */
   insecure?: boolean;
 }
 
@@ -99,7 +99,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
     this.#links.add(link);
     void link.over.then(() => this.#links.delete(link));
     const { agentId } = await link.open();
-    return new Agent(this.#ledger(agentId), this.#store);
+    return new Agent(this.#ledger(agentId), this.#store, this.#logger);
   }
 
   /**
@@ -165,6 +165,11 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
       logger: this.#logger,
       onLost: (error) => this.#emitLater('agentUnreachable', { agentId, error }),
       onBack: () => this.#emitLater('agentBack', { agentId }),
+      onCredentialNotice: ({ type, ...notice }) => {
+        const name = CREDENTIAL_EVENTS[type];
+        this.#emitLater(name, ...([{ agentId, ...notice }] as FleetEvents[typeof name]));
+      },
+      onAdmission: ({ name, event }) => this.#emitLater(name, ...([{ agentId, ...event }] as FleetEvents[typeof name])),
     });
     this.#ledgers.set(agentId, ledger);
     return ledger;

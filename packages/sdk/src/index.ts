@@ -1,8 +1,13 @@
 export {
+  type Credential,
+  type CredentialFailurePolicy,
+  type CredentialKind,
   type Cursor,
   CURSOR_START,
   type DispatchRequest,
   type ExecutionState,
+  HOLD_REASONS,
+  type HoldReason,
   type Log,
   type Outcome,
   OUTCOME_REASONS,
@@ -10,20 +15,32 @@ export {
   type OutcomeReason,
   type OutcomeStatus,
   OutriggerError,
+  type Preflight,
   type Usage,
   WIRE_ERRORS,
   WireError,
   type WireErrorCode,
 } from '@outrigger/protocol';
-export { type Agent, type AgentStatus } from './agent.js';
+export { type Agent, type AgentStatus, type SwapOptions } from './agent.js';
+export { type DrainFailure } from './core/drain-end.js';
+export { type DrainOptions, type DrainResult } from './drain.js';
 export { SDK_ERRORS, type SdkErrorCode, type SdkErrorMeaning } from './errors.js';
 export {
+  type CircuitClosed,
+  type CircuitOpened,
+  type CredentialChanged,
+  type CredentialNeeded,
   type Decision,
+  type DrainProgress,
   type ExecutionEvent,
   type FleetEvents,
   type GapEvent,
+  type HoldEvent,
   type MessageEvent,
   type OutcomeEvent,
+  type RateLimit,
+  type RateLimitEvent,
+  type ReleasedEvent,
   type StateEvent,
   type StderrEvent,
 } from './events.js';
@@ -34,4 +51,5 @@ export { type Logger } from './logger.js';
 export { type ReadOptions } from './reading/source.js';
 export { type TextOptions } from './reading/text.js';
 export { memoryStore, type MemoryStoreOptions } from './store/memory.js';
+export { type WhileDrainedOptions } from './while-drained.js';
 export { type Conclusion, type ExecutionRecord, type Store } from './store/store.js';

@@ -1,14 +1,10 @@
-import {
-  type Cursor,
-  type ExecutionSummary,
-  type Outcome,
-  OutriggerError,
-  type SidecarFrame,
-} from '@outrigger/protocol';
+import { type Cursor, type ExecutionSummary, type Outcome, OutriggerError, type Welcome } from '@outrigger/protocol';
+import { Admission } from './admission.js';
 import { stepOf } from './core/state-history.js';
 import { sdkError } from './errors.js';
+import { type AdmissionEvent, type CredentialNotice } from './events.js';
 import { type Greeting } from './link/connection.js';
-import { type AgentLink, type LinkOwner } from './link/link.js';
+import { type AgentLink, type LinkOwner, type Notice } from './link/link.js';
 import { type Logger } from './logger.js';
 import { type OutcomeDelivery } from './outcome-delivery.js';
 import { Tracker } from './tracker.js';
@@ -19,7 +15,12 @@ export interface LedgerOptions {
   readonly logger: Logger;
   readonly onLost: (error: OutriggerError) => void;
   readonly onBack: () => void;
+  readonly onCredentialNotice: (notice: CredentialNotice) => void;
+  readonly onAdmission: (event: AdmissionEvent) => void;
 }
+
+/** The credential in force on an agent, by name; nulls: it has none, or has not said. */
+export type CredentialInForce = Pick<Welcome, 'generation' | 'credentialId'>;
 
 /**
  * What this host knows of one agent's executions: the one place that writes it. It outlives links, so that promises
@@ -27,15 +28,18 @@ export interface LedgerOptions {
  */
 export class Ledger implements LinkOwner {
   readonly #options: LedgerOptions;
+  readonly admission: Admission;
   /** Executions without an acknowledged outcome. */
   readonly #trackers = new Map<string, Tracker>();
   /** Outcomes on their way from the agent to their acknowledgement. */
   readonly #concluding = new Set<Promise<void>>();
   #link: AgentLink | null = null;
   #wasLost = false;
+  #credential: CredentialInForce = { generation: null, credentialId: null };
 
   constructor(options: LedgerOptions) {
     this.#options = options;
+    this.admission = new Admission(options.onAdmission);
   }
 
   get agentId(): string {
@@ -44,6 +48,11 @@ export class Ledger implements LinkOwner {
 
   get isReady(): boolean {
     return this.#link?.isReady ?? false;
+  }
+
+  /** As the agent has told last. */
+  get credential(): CredentialInForce {
+    return this.#credential;
   }
 
   /** @throws `agent_closed` */
@@ -64,19 +73,23 @@ export class Ledger implements LinkOwner {
   async detach(error: OutriggerError): Promise<void> {
     const link = this.#link;
     this.#link = null;
+    this.admission.abandon(error);
     await link?.close(error);
   }
 
   abandon(error: OutriggerError): void {
     for (const tracker of this.#trackers.values()) tracker.abandon(error);
     this.#trackers.clear();
+    this.admission.abandon(error);
   }
 
   find(executionId: string): Tracker | undefined {
     return this.#trackers.get(executionId);
   }
 
-  onReady({ snapshot }: Greeting): void {
+  onReady({ welcome, snapshot }: Greeting): void {
+    this.#credential = welcome;
+    this.admission.onWelcome(welcome);
     for (const summary of snapshot) this.#takeState(summary);
     const listed = new Set(snapshot.map((summary) => summary.executionId));
     for (const tracker of this.#trackers.values()) {
@@ -91,14 +104,31 @@ export class Ledger implements LinkOwner {
     this.#options.onLost(error);
   }
 
-  onNotice(frame: SidecarFrame<'state' | 'outcome'>): void {
-    if (frame.type === 'outcome') {
-      this.#conclude(frame.outcome, frame.end);
-      return;
+  onNotice(notice: Notice): void {
+    switch (notice.type) {
+      case 'outcome':
+        this.#conclude(notice.outcome, notice.end);
+        return;
+      case 'state': {
+        // What an acknowledged execution still has to say comes too late to matter.
+        const tracker = notice.state === 'ended' ? this.find(notice.executionId) : this.#track(notice.executionId);
+        tracker?.step(notice, this.#known(notice));
+        return;
+      }
+      case 'credential_changed':
+        this.#credential = notice;
+        break;
+      case 'rate_limit':
+        for (const tracker of this.#trackers.values()) tracker.limit(notice);
+        break;
+      case 'drain_progress':
+      case 'circuit_opened':
+      case 'circuit_closed':
+        this.admission.onNotice(notice);
+        return;
+      case 'credential_needed':
     }
-    // What an acknowledged execution still has to say comes too late to matter.
-    const tracker = frame.state === 'ended' ? this.find(frame.executionId) : this.#track(frame.executionId);
-    tracker?.step(frame, frame.end);
+    this.#options.onCredentialNotice(notice);
   }
 
   onSummary(summary: ExecutionSummary): void {
@@ -130,8 +160,12 @@ export class Ledger implements LinkOwner {
 
   #takeState(summary: ExecutionSummary): Tracker {
     const tracker = this.#track(summary.executionId);
-    tracker.step(stepOf(summary), summary.end);
+    tracker.step(stepOf(summary), this.#known(summary));
     return tracker;
+  }
+
+  #known({ end }: { end?: Cursor | undefined }): { end: Cursor | undefined; generation: number | null } {
+    return { end, generation: this.#credential.generation };
   }
 
   /** An execution that the snapshot leaves out has ended and was acknowledged by another host, or is gone. */

@@ -1,11 +1,18 @@
 import { type Cursor, type Outcome } from '@outrigger/protocol';
-import { isLater, type StateStep } from './core/state-history.js';
+import { advance, isDecided, type Progress, type StateStep } from './core/state-history.js';
 import { defer } from './deferred.js';
-import { type Decision, type StateEvent } from './events.js';
+import { type Decision, type HoldEvent, type RateLimitEvent, type ReleasedEvent, type StateEvent } from './events.js';
+
+/** Events kept for readers that come later. States are few by nature, holds are not. */
+const HISTORY_MAX = 1000;
+
+/** What a step of an execution is to its readers. */
+export type StepEvent = StateEvent | HoldEvent | ReleasedEvent;
 
 /** Who wants to know how an execution goes on. */
 export interface Watcher {
-  onState(event: StateEvent): void;
+  onStep(event: StepEvent): void;
+  onRateLimit(event: RateLimitEvent): void;
   /** The end of the output, or the outcome, has become known. */
   onConcluded(): void;
 }
@@ -17,8 +24,8 @@ export class Tracker {
   readonly #decided = defer<Decision>();
   readonly #concluded = defer<Outcome>();
   readonly #watchers = new Set<Watcher>();
-  readonly #history: StateEvent[] = [];
-  #lastStep: StateStep | undefined;
+  readonly #history: StepEvent[] = [];
+  #progress: Progress = {};
   #end: Cursor | undefined;
   #outcome: Outcome | undefined;
 
@@ -36,8 +43,8 @@ export class Tracker {
     return this.#concluded.promise;
   }
 
-  /** States seen so far, at most one of each per attempt. */
-  get history(): readonly StateEvent[] {
+  /** What was seen so far: every state, and the latest of the holds. */
+  get history(): readonly StepEvent[] {
     return this.#history;
   }
 
@@ -55,15 +62,20 @@ export class Tracker {
     return () => this.#watchers.delete(watcher);
   }
 
-  step(step: StateStep, end?: Cursor): void {
-    const { verdict } = step;
-    if (verdict !== undefined) this.#decided.resolve(verdict);
-    if (end !== undefined) this.#fence(end);
-    if (!isLater(step, this.#lastStep)) return;
-    this.#lastStep = step;
-    const event: StateEvent = { type: 'state', state: step.state, at: step.at, ...(verdict && { verdict }) };
-    this.#history.push(event);
-    for (const watcher of this.#watchers) watcher.onState(event);
+  /** @param known the end of the output, and the generation in force, as far as they are known */
+  step(step: StateStep, known: { end: Cursor | undefined; generation: number | null }): void {
+    if (step.verdict !== undefined) this.#decided.resolve(step.verdict);
+    if (known.end !== undefined) this.#fence(known.end);
+    const { progress, events } = advance(this.#progress, step, known.generation);
+    this.#progress = progress;
+    for (const event of events) this.#tell(event);
+  }
+
+  /** Passes on news of the limits of the credential it runs with; of no interest once it has ended. */
+  limit(event: RateLimitEvent): void {
+    const { last } = this.#progress;
+    if (this.#outcome !== undefined || last === undefined || isDecided(last)) return;
+    for (const watcher of this.#watchers) watcher.onRateLimit(event);
   }
 
   conclude(outcome: Outcome, end: Cursor): void {
@@ -82,6 +94,15 @@ export class Tracker {
   abandon(error: Error): void {
     this.#decided.reject(error);
     this.#concluded.reject(error);
+  }
+
+  #tell(event: StepEvent): void {
+    this.#history.push(event);
+    if (this.#history.length > HISTORY_MAX) {
+      const oldest = this.#history.findIndex(({ type }) => type !== 'state');
+      this.#history.splice(Math.max(0, oldest), 1);
+    }
+    for (const watcher of this.#watchers) watcher.onStep(event);
   }
 
   #fence(end: Cursor): void {

@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { forgetSecrets, harden, type Hardening } from './hardening.js';
 import { LogOutput } from './log-output.js';
 import { OptionError } from './options/option-error.js';
 import { helpText, readOptions, type SidecarOptions } from './options/options.js';
@@ -8,19 +9,22 @@ import { SIDECAR_VERSION } from './version.js';
 const EXIT_BAD_OPTION = 2;
 
 async function main(): Promise<void> {
+  const hardening = harden();
   const options = readOptions(process.argv.slice(2), process.env);
+  forgetSecrets(process.env);
   if (options === 'help') console.log(helpText());
   else if (options === 'version') console.log(SIDECAR_VERSION);
-  else await run(options);
+  else await run(options, hardening);
 }
 
-async function run(options: SidecarOptions): Promise<void> {
+async function run(options: SidecarOptions, { coreDumps, warnings }: Hardening): Promise<void> {
   const output = new LogOutput(process.stderr, (lines) =>
     logger.warn({ lines }, 'log lines were dropped: they were not read in time'),
   );
   const logger = pino({ level: options.logLevel, base: { agentId: options.agentId } }, output);
   const sidecar = await startSidecar(options, logger);
-  options.warnings.forEach((warning) => logger.warn(warning));
+  [...warnings, ...options.warnings].forEach((warning) => logger.warn(warning));
+  logger.debug({ coreDumps }, 'hardened');
   const token = sidecar.tokenPath === null ? '' : ` token-file=${sidecar.tokenPath}`;
   console.log(`outrigger-sidecar ready: ${sidecar.url} agent=${options.agentId}${token}`);
 
@@ -37,6 +41,7 @@ async function run(options: SidecarOptions): Promise<void> {
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
   process.on('SIGHUP', onSignal);
+  process.on('SIGUSR1', () => logger.warn('SIGUSR1 does not open the inspector; start Node with --inspect for that'));
 }
 
 main().catch((error: unknown) => {

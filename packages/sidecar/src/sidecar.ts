@@ -5,6 +5,8 @@ import { claudeVersion } from './claude/version.js';
 import { fileTokens, fixedToken, type TokenSource } from './link/authenticate.js';
 import { listen } from './link/server.js';
 import { type WelcomeFactory } from './link/session.js';
+import { Credentials } from './credentials/credentials.js';
+import { openAccess } from './open-access.js';
 import { OptionError } from './options/option-error.js';
 import { type SidecarOptions } from './options/options.js';
 import { currentRedactor } from './redaction.js';
@@ -20,6 +22,9 @@ const CAPABILITIES: readonly string[] = [];
 /** After the last outcome hosts get this long to acknowledge it before the sidecar stops. */
 const LAST_ACK_MS = 2000;
 const LAST_ACK_LOOK_MS = 20;
+
+/** Where the doubling of the circuit breaker's cooldown ends. */
+const BREAKER_COOLDOWN_MAX_MS = 15 * 60 * 1000;
 
 export interface Sidecar {
   /** Where hosts connect, e.g. `ws://127.0.0.1:7411`. */
@@ -38,18 +43,25 @@ export async function startSidecar(options: SidecarOptions, logger: Logger): Pro
   const state = openState(options);
   const tokens = openTokens(options, state, logger);
   const markers = openMarkers(options, state);
-  const standing = options.credential === null ? [] : [options.credential.secret];
-  const redactor = currentRedactor(() => [...standing, ...tokens.current()]);
+  const credentials = new Credentials(options.credentialMode, options.credential);
+  const redactor = currentRedactor(() => [...credentials.slot.secrets, ...tokens.current()]);
+  const { access, closeAccess } = await openAccess(options, { state, credentials, redactor, logger });
   const supervisor = new Supervisor({
     agentId: options.agentId,
     maxExecutions: options.maxExecutions,
     command: options.claude,
-    upstream: options.upstream,
     passedVariables: options.passEnv,
-    credential: options.credential,
+    credentials,
+    access,
     state,
     markers,
     runUser: options.runAs,
+    breaker: {
+      failures: options.breakerFailures,
+      youngMs: options.breakerYoungMs,
+      cooldownMs: options.breakerCooldownMs,
+      cooldownMaxMs: Math.max(BREAKER_COOLDOWN_MAX_MS, options.breakerCooldownMs),
+    },
     redactor,
     logger,
   });
@@ -68,8 +80,9 @@ export async function startSidecar(options: SidecarOptions, logger: Logger): Pro
     killMethods: markers.map((marker) => marker.name),
     isolation: options.runAs === null ? 'none' : 'uid',
     limits: { ...LIMITS },
-    generation: options.credential === null ? null : 1,
+    ...credentials.identity,
     counts: supervisor.counts(),
+    ...supervisor.obstacles,
     refused,
   });
 
@@ -79,6 +92,7 @@ export async function startSidecar(options: SidecarOptions, logger: Logger): Pro
     allowedOrigins: options.allowOrigin,
     tls: options.tls,
     supervisor,
+    credentials,
     welcome,
     redactor,
     logger,
@@ -99,15 +113,15 @@ export async function startSidecar(options: SidecarOptions, logger: Logger): Pro
     url: link.url,
     tokenPath: options.token === null ? state.tokenPath : null,
     stop: (timeoutMs) => {
-      const end = () => (timeoutMs === 0 ? supervisor.killAll('drained') : supervisor.cancelAll('drained'));
-      const timer = setTimeout(end, timeoutMs);
+      const idle = supervisor.stop(timeoutMs);
       stopped ??= (async () => {
-        await supervisor.drain();
+        await idle;
         await lastAcknowledgements(supervisor);
         await link.close();
+        await closeAccess();
         state.unlock();
       })();
-      return stopped.finally(() => clearTimeout(timer));
+      return stopped;
     },
   };
 }

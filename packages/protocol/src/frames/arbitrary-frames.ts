@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { HOLD_REASONS } from '../credential.js';
 import { LIMITS } from '../limits.js';
 import { OUTCOME_REASONS, type OutcomeReason } from '../outcome-reasons.js';
 import { type ClientFrame, type RequestType } from './client.js';
@@ -39,7 +40,13 @@ const data = fc.dictionary(
   { noNullPrototype: true },
 );
 const cursor = object({ attempt, stdout: count, stderr: count });
-const state = fc.constantFrom('queued', 'starting', 'running', 'ending', 'ended');
+const state = fc.constantFrom('queued', 'starting', 'running', 'held', 'ending', 'ended');
+const credential = object(
+  { id, kind: fc.constantFrom('oauth', 'api_key'), secret: fc.stringMatching(/^[\x21-\x7e]{1,200}$/) },
+  { expiresAt: epochMs },
+);
+const atDeadline = fc.constantFrom('leave', 'cancel');
+const holdReason = fc.constantFrom(...HOLD_REASONS);
 
 const subscription = { subscription: id, executionId: id, from: cursor, creditBytes: count };
 
@@ -65,6 +72,11 @@ const dispatchRequest = fc
         toolStallMs: fc.integer({ min: 1, max: 86_400_000 }),
         backgroundTimeoutMs: fc.integer({ min: 1, max: 86_400_000 }),
         queueTimeoutMs: fc.integer({ min: 1, max: 86_400_000 }),
+        holdTimeoutMs: fc.integer({ min: 1, max: 86_400_000 }),
+        onCredentialFailure: fc.constantFrom('hold', 'resume', 'fail'),
+        resumePrompt: fullArgument,
+        maxResumes: fc.integer({ min: 0, max: 100 }),
+        preflight: fc.boolean(),
         maxOutputBytes: fc.integer({ min: 1 }),
         whenBusy: fc.constantFrom('refuse', 'queue', 'skip'),
       },
@@ -80,7 +92,13 @@ const requestFields: Record<RequestType, [Shape, Shape?]> = {
   unsubscribe: [{ subscription: id }],
   credit: [{ subscription: id, bytes: fc.integer({ min: 1 }) }],
   ack: [{ executionId: id }],
-  status: [{}, { executionId: id }],
+  status: [{}, { executionId: id, preflight: fc.boolean() }],
+  swap_credential: [{ credential }, { ifGeneration: fc.option(count) }],
+  drain: [
+    { deadlineMs: fc.integer({ min: 0, max: 86_400_000 }) },
+    { atDeadline, ttlMs: fc.integer({ min: 1, max: 86_400_000 }) },
+  ],
+  resume_admission: [{}],
 };
 
 const frame = (type: string, required: Shape, optional?: Shape) =>
@@ -149,9 +167,27 @@ const verdict = fc
 
 const errorCode = fc.constantFrom('invalid', 'unknown_execution', 'internal');
 const counts = object({ live: count, queued: count, maxExecutions: count, unacknowledged: count });
+const drainFields: [Shape, Shape] = [
+  {
+    drainId: text,
+    state: fc.constantFrom('draining', 'cancelling', 'failed', 'drained', 'ended'),
+    startedAt: epochMs,
+    deadlineAt: epochMs,
+    atDeadline,
+    isFinal: fc.boolean(),
+    remaining: fc.array(id, { maxLength: 5 }),
+    remainingCount: count,
+  },
+  { expiresAt: epochMs, cause: fc.constantFrom('resumed', 'expired') },
+];
+const circuitFields = { openedAt: epochMs, retryAt: epochMs, openings: count, executionId: id, reason };
+const hold = object(
+  { reason: holdReason, generation: fc.option(count), message: text, until: epochMs },
+  { retryAt: epochMs },
+);
 const summary = object(
-  { executionId: id, state, attempt: count, acceptedAt: epochMs },
-  { startedAt: epochMs, labels, verdict, end: cursor, outcome },
+  { executionId: id, state, since: epochMs, attempt: count, acceptedAt: epochMs },
+  { startedAt: epochMs, labels, hold, verdict, end: cursor, outcome },
 );
 const position = { subscription: id, executionId: id, attempt };
 /** Lines with the offset behind each. */
@@ -167,21 +203,29 @@ const lines = fc
   });
 
 const sidecarFields: Record<SidecarFrameType, fc.Arbitrary<Record<string, unknown>>> = {
-  welcome: object({
-    version: fc.nat(),
-    agentId: id,
-    journalId: text,
-    bootId: text,
-    sidecarVersion: text,
-    claudeVersion: fc.option(text),
-    capabilities: fc.array(text),
-    killMethods: fc.subarray(['cgroup', 'rlimit', 'lineage']),
-    isolation: fc.constantFrom('none', 'uid'),
-    limits: fc.constant({ ...LIMITS }),
-    generation: fc.option(count),
-    counts,
-    refused: fc.array(object({ subscription: id, code: errorCode, message: text }), { maxLength: 3 }),
-  }),
+  welcome: object(
+    {
+      version: fc.nat(),
+      agentId: id,
+      journalId: text,
+      bootId: text,
+      sidecarVersion: text,
+      claudeVersion: fc.option(text),
+      capabilities: fc.array(text),
+      killMethods: fc.subarray(['cgroup', 'rlimit', 'lineage']),
+      isolation: fc.constantFrom('none', 'uid'),
+      limits: fc.constant({ ...LIMITS }),
+      credentialMode: fc.constantFrom('gateway', 'env'),
+      generation: fc.option(count),
+      credentialId: fc.option(id),
+      counts,
+      refused: fc.array(object({ subscription: id, code: errorCode, message: text }), { maxLength: 3 }),
+    },
+    {
+      drain: object(...drainFields),
+      circuit: object({ ...circuitFields, state: fc.constantFrom('open', 'half_open') }),
+    },
+  ),
   snapshot: object({ executions: fc.array(summary, { maxLength: 3 }), more: fc.boolean() }),
   reply: fc.oneof(
     object({ id, ok: yes, result: data }),
@@ -191,7 +235,7 @@ const sidecarFields: Record<SidecarFrameType, fc.Arbitrary<Record<string, unknow
       error: object({ code: errorCode, message: text }, { data }),
     }),
   ),
-  state: object({ executionId: id, state, at: epochMs, attempt: count }, { verdict, end: cursor }),
+  state: object({ executionId: id, state, at: epochMs, attempt: count }, { hold, verdict, end: cursor }),
   output: lines,
   stderr: lines,
   gap: object({
@@ -202,6 +246,41 @@ const sidecarFields: Record<SidecarFrameType, fc.Arbitrary<Record<string, unknow
     reason: fc.constantFrom('line_too_long', 'removed', 'retention'),
   }),
   outcome: object({ outcome, end: cursor }),
+  credential_needed: object(
+    {
+      at: epochMs,
+      generation: fc.option(count),
+      credentialId: fc.option(id),
+      reason: holdReason,
+      message: text,
+      scope: fc.constantFrom('credential', 'model'),
+      executions: fc.array(id, { maxLength: 5 }),
+    },
+    { retryAt: epochMs, window: text, model: text },
+  ),
+  credential_changed: object({
+    at: epochMs,
+    generation: count,
+    credentialId: id,
+    kind: fc.constantFrom('oauth', 'api_key'),
+  }),
+  rate_limit: object(
+    {
+      at: epochMs,
+      generation: count,
+      credentialId: id,
+      status: text,
+      windows: fc.dictionary(
+        fc.stringMatching(/^[0-9a-z_]{1,10}$/).filter((name) => name !== '__proto__'),
+        object({}, { status: text, utilization: epochMs, resetsAt: epochMs }),
+        { maxKeys: 3, noNullPrototype: true },
+      ),
+    },
+    { window: text, resetsAt: epochMs, isOverageInUse: fc.boolean() },
+  ),
+  drain_progress: object({ ...drainFields[0], at: epochMs }, drainFields[1]),
+  circuit_opened: object(circuitFields),
+  circuit_closed: object({ at: epochMs, openedAt: epochMs, executionId: id }),
   error: object({ code: text, message: text }),
 };
 

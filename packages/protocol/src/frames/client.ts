@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { credentialSchema } from '../credential.js';
 import { LIMITS } from '../limits.js';
 import { countSchema, cursorSchema, idSchema } from '../values.js';
+import { atDeadlineSchema } from '../admission.js';
 import { dispatchRequestSchema } from './dispatch.js';
 
 /**
@@ -36,7 +38,25 @@ export const subscribeSchema = request('subscribe', subscriptionFields);
 export const unsubscribeSchema = request('unsubscribe', { subscription: idSchema });
 export const creditSchema = request('credit', { subscription: idSchema, bytes: z.int().min(1) });
 export const ackSchema = request('ack', { executionId: idSchema });
-export const statusSchema = request('status', { executionId: idSchema.optional() });
+export const statusSchema = request('status', {
+  executionId: idSchema.optional(),
+  /** Asks whether the credential in force is good. */
+  preflight: z.boolean().optional(),
+});
+export const swapCredentialSchema = request('swap_credential', {
+  credential: credentialSchema,
+  /** Applies only while this generation is in force; null: only while there is no credential. */
+  ifGeneration: countSchema.nullable().optional(),
+});
+
+export const drainRequestSchema = request('drain', {
+  /** How long what runs may go on. */
+  deadlineMs: z.int().min(0).max(LIMITS.drainMaxMs),
+  atDeadline: atDeadlineSchema.optional(),
+  /** The drain ends by itself after this time, unless it is asked for again. */
+  ttlMs: z.int().min(1).max(LIMITS.drainMaxMs).optional(),
+});
+export const resumeAdmissionSchema = request('resume_admission', {});
 
 /** Every request, by type. Each is answered by exactly one `reply`. */
 export const REQUEST_SCHEMAS = {
@@ -47,6 +67,9 @@ export const REQUEST_SCHEMAS = {
   credit: creditSchema,
   ack: ackSchema,
   status: statusSchema,
+  swap_credential: swapCredentialSchema,
+  drain: drainRequestSchema,
+  resume_admission: resumeAdmissionSchema,
 } as const;
 
 export type RequestType = keyof typeof REQUEST_SCHEMAS;

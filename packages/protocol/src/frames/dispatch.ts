@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { credentialFailurePolicySchema } from '../credential.js';
 import { type DurationLimit, DURATIONS, LIMITS } from '../limits.js';
 
 const NUL = '\u0000';
@@ -69,6 +70,20 @@ export const dispatchRequestSchema = z
     backgroundTimeoutMs: durationSchema(DURATIONS.backgroundTimeoutMs).optional(),
     /** From acceptance until a slot is free, with `whenBusy: 'queue'`. @default 10 min */
     queueTimeoutMs: durationSchema(DURATIONS.queueTimeoutMs).optional(),
+    /** In all, over every time the run waits for a credential. @default 15 min */
+    holdTimeoutMs: durationSchema(DURATIONS.holdTimeoutMs).optional(),
+    /**
+     * When the provider refuses the credential. `hold`: the request waits for another one, and the turn goes on as if
+     * nothing had happened (needs the gateway). `resume`: the process is ended, and another one goes on with the session
+     * once there is a credential. `fail`: the run ends at once. @default 'hold', without a gateway 'fail'
+     */
+    onCredentialFailure: credentialFailurePolicySchema.optional(),
+    /** What a resumed process is told. @default a request to go on with what it was doing */
+    resumePrompt: z.string().min(1).optional(),
+    /** How often a run may be resumed. @default 3 */
+    maxResumes: z.int().min(0).max(LIMITS.resumesMax).optional(),
+    /** Refuses the dispatch when the agent's credential is known to be refused. Asks the provider if need be. */
+    preflight: z.boolean().optional(),
     /** @default 1 GiB */
     maxOutputBytes: z.int().min(1).optional(),
     /** When every slot is in use: answer an error, wait for one, or record a `skipped` outcome. @default 'refuse' */

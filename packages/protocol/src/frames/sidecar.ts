@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { credentialKindSchema, holdReasonSchema } from '../credential.js';
+import { circuitSchema, drainSchema } from '../admission.js';
 import { WIRE_ERRORS, type WireErrorCode } from '../errors.js';
 import { outcomeSchema, verdictSchema } from '../outcome.js';
 import { countSchema, cursorSchema, epochMsSchema, executionStateSchema, idSchema, logSchema } from '../values.js';
@@ -17,6 +19,30 @@ export const agentCountsSchema = z.object({
   unacknowledged: countSchema,
 });
 
+/** Why a run waits, and until when at most. */
+export const holdSchema = z.object({
+  reason: holdReasonSchema,
+  /** Of the credential that was refused; null: there is none. */
+  generation: countSchema.nullable(),
+  message: z.string(),
+  /** Epoch ms at which the run gives up. */
+  until: epochMsSchema,
+  /** From the provider's own reset time, where it gave one. */
+  retryAt: epochMsSchema.optional(),
+});
+export type Hold = z.infer<typeof holdSchema>;
+
+/** Whether the credential in force is good, as far as that is known. */
+export const preflightSchema = z.object({
+  verdict: z.enum(['good', 'refused', 'unknown']),
+  reason: holdReasonSchema.optional(),
+  message: z.string().optional(),
+  retryAt: epochMsSchema.optional(),
+  /** When the provider last said so. */
+  seenAt: epochMsSchema.optional(),
+});
+export type Preflight = z.infer<typeof preflightSchema>;
+
 export const welcomeSchema = z.object({
   type: z.literal('welcome'),
   version: z.int(),
@@ -33,9 +59,16 @@ export const welcomeSchema = z.object({
   /** Whether the CLI can reach the sidecar's memory, files and credentials. */
   isolation: z.enum(['none', 'uid']),
   limits: z.record(z.string(), z.number()),
-  /** Of the credential in force; null: there is none. */
+  /** Whether Claude Code's requests go through the sidecar's gateway, which alone can hold them and swap credentials. */
+  credentialMode: z.enum(['gateway', 'env']),
+  /** Rises with each credential the agent is given; null: it has none. */
   generation: countSchema.nullable(),
+  credentialId: idSchema.nullable(),
   counts: agentCountsSchema,
+  /** The drain that stands; absent: there is none. */
+  drain: drainSchema.optional(),
+  /** The circuit breaker; absent: it is closed. */
+  circuit: circuitSchema.optional(),
   /** Subscriptions named in `hello.cursors` that could not be opened, and why. */
   refused: z.array(z.object({ subscription: idSchema, code: wireErrorCodeSchema, message: z.string() })),
 });
@@ -45,10 +78,14 @@ export type Welcome = z.infer<typeof welcomeSchema>;
 export const executionSummarySchema = z.object({
   executionId: idSchema,
   state: executionStateSchema,
+  /** When that state began. */
+  since: epochMsSchema,
   attempt: countSchema,
   acceptedAt: epochMsSchema,
   startedAt: epochMsSchema.optional(),
   labels: labelsSchema.optional(),
+  /** In state `held`. */
+  hold: holdSchema.optional(),
   /** Known from `ending` on, with the end of the logs: nothing behind it is ever delivered. */
   verdict: verdictSchema.optional(),
   end: cursorSchema.optional(),
@@ -69,6 +106,7 @@ export const stateSchema = z.object({
   state: executionStateSchema,
   at: epochMsSchema,
   attempt: countSchema,
+  hold: holdSchema.optional(),
   verdict: verdictSchema.optional(),
   end: cursorSchema.optional(),
 });
@@ -118,6 +156,81 @@ export const gapSchema = z.object({
 /** The outcome. Needs no credit, so it can overtake output; no output reaches beyond `end`. */
 export const outcomeFrameSchema = z.object({ type: z.literal('outcome'), outcome: outcomeSchema, end: cursorSchema });
 
+/**
+ * Requests wait because the provider refused the agent's credential. Once for each generation and reason, and again on each
+ * new connection while any waits.
+ */
+export const credentialNeededSchema = z.object({
+  type: z.literal('credential_needed'),
+  at: epochMsSchema,
+  /** Of the credential that was refused, for `ifGeneration`; null: there is none. */
+  generation: countSchema.nullable(),
+  credentialId: idSchema.nullable(),
+  reason: holdReasonSchema,
+  /** What the provider said. */
+  message: z.string(),
+  retryAt: epochMsSchema.optional(),
+  /** The limit that is used up, as the provider names it, e.g. `five_hour`. */
+  window: z.string().optional(),
+  /** `model`: the limit is one of some models only, and the credential is good for others. */
+  scope: z.enum(['credential', 'model']),
+  /** The model that was asked for. */
+  model: z.string().optional(),
+  /** Executions that wait, at most `executionsNamedMax` of them. */
+  executions: z.array(idSchema),
+});
+
+/** Another credential is in force. */
+export const credentialChangedSchema = z.object({
+  type: z.literal('credential_changed'),
+  at: epochMsSchema,
+  generation: countSchema,
+  credentialId: idSchema,
+  kind: credentialKindSchema,
+});
+
+const rateLimitStatusSchema = z.string();
+
+/** How much of the credential's limits is used, whenever the provider says something new about it. */
+export const rateLimitSchema = z.object({
+  type: z.literal('rate_limit'),
+  at: epochMsSchema,
+  generation: countSchema,
+  credentialId: idSchema,
+  /** `allowed`, `allowed_warning`, `rejected`, or what the provider may yet say. */
+  status: rateLimitStatusSchema,
+  /** The window that decides, as the provider names it, e.g. `five_hour`. */
+  window: z.string().optional(),
+  /** When that window begins anew. */
+  resetsAt: epochMsSchema.optional(),
+  isOverageInUse: z.boolean().optional(),
+  /** Each window by the provider's name for it, e.g. `5h`, with the fraction used. */
+  windows: z.record(
+    z.string(),
+    z.object({
+      status: rateLimitStatusSchema.optional(),
+      utilization: z.number().min(0).optional(),
+      resetsAt: epochMsSchema.optional(),
+    }),
+  ),
+});
+
+/** How a drain goes on: when it begins, with each execution that ends, at its deadline and at its end. */
+export const drainProgressSchema = drainSchema.extend({ type: z.literal('drain_progress'), at: epochMsSchema });
+
+/** Executions have died young too often. Once for each opening, however many dispatches are refused. */
+export const circuitOpenedSchema = circuitSchema.omit({ state: true }).extend({ type: z.literal('circuit_opened') });
+
+/** An execution has succeeded since: the circuit is closed. */
+export const circuitClosedSchema = z.object({
+  type: z.literal('circuit_closed'),
+  at: epochMsSchema,
+  /** Of the opening that is over. */
+  openedAt: epochMsSchema,
+  /** The execution that succeeded. */
+  executionId: idSchema,
+});
+
 /** Sent right before a close whose fault is the client's, to say what was wrong. */
 export const errorFrameSchema = z.object({ type: z.literal('error'), code: z.string(), message: z.string() });
 
@@ -152,9 +265,20 @@ export const RESULT_SCHEMAS = {
     agentId: idSchema,
     bootId: z.string(),
     counts: agentCountsSchema,
+    drain: drainSchema.optional(),
+    circuit: circuitSchema.optional(),
+    credentialMode: z.enum(['gateway', 'env']),
     generation: countSchema.nullable(),
+    credentialId: idSchema.nullable(),
+    preflight: preflightSchema.optional(),
     execution: executionSummarySchema.optional(),
   }),
+  /** `generation`: the one in force now. `changed`: whether the credential is another one than before. */
+  swap_credential: z.object({ generation: countSchema, changed: z.boolean() }),
+  /** `joined`: a drain stood already, and the two are one now. */
+  drain: drainSchema.extend({ joined: z.boolean() }),
+  /** `resumed`: a drain stood. */
+  resume_admission: z.object({ resumed: z.boolean() }),
 } as const satisfies Record<RequestType, z.ZodType>;
 
 export type Result<T extends RequestType> = z.infer<(typeof RESULT_SCHEMAS)[T]>;
@@ -169,6 +293,12 @@ export const SIDECAR_FRAME_SCHEMAS = {
   stderr: stderrSchema,
   gap: gapSchema,
   outcome: outcomeFrameSchema,
+  credential_needed: credentialNeededSchema,
+  credential_changed: credentialChangedSchema,
+  rate_limit: rateLimitSchema,
+  drain_progress: drainProgressSchema,
+  circuit_opened: circuitOpenedSchema,
+  circuit_closed: circuitClosedSchema,
   error: errorFrameSchema,
 } as const;
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { advanceMessage, advanceTurn, answerOf, type JudgedLine, NEW_TURN, NOTHING_HELD } from './commit.js';
+import { judgeLine, NEW_JUDGE } from './judge.js';
 import { EMPTY_QUARANTINE, quarantine } from './quarantine.js';
 import { isErrorMessage, type StreamMessage } from './stream-message.js';
 
@@ -18,32 +19,41 @@ const result = (rest: object = {}) => ({ type: 'result', subtype: 'success', is_
 const retry = { type: 'system', subtype: 'api_retry', error: 'authentication_failed', attempt: 1 };
 const toolResult = { type: 'user', message: { content: [{ type: 'tool_result', content: '401 unauthorized' }] } };
 
-function judgeAll(messages: StreamMessage[]): JudgedLine[] {
-  let state = EMPTY_QUARANTINE;
-  return messages.map((message) => {
-    const judged = quarantine(state, message);
-    state = judged.state;
-    return { message, isQuarantined: judged.isQuarantined };
-  });
+const LINE_BYTES = 10;
+const placeOf = (lines: number, attempt = 1) => ({ attempt, stdout: lines * LINE_BYTES, stderr: 0 });
+
+/** What the attempts of an execution printed, judged as it is read. */
+function judgeAll(attempts: readonly (readonly StreamMessage[])[]): JudgedLine[] {
+  let judge = NEW_JUDGE;
+  return attempts.flatMap((messages, index) =>
+    messages.map((message, line) => {
+      const step = judgeLine(judge, { line: JSON.stringify(message), cursor: placeOf(line + 1, index + 1) });
+      judge = step.judge;
+      return step.judged;
+    }),
+  );
 }
 
-/** What `text()` says of a whole stream, the log being at hand. */
-function byTurn(messages: StreamMessage[]): string[] {
-  const lines = judgeAll(messages);
+/** What `text()` says of all attempts, their logs being at hand. */
+function byTurn(...attempts: readonly (readonly StreamMessage[])[]): string[] {
+  const lines = judgeAll(attempts);
   let turn = NEW_TURN;
-  return lines.flatMap((line, index) => {
-    const step = advanceTurn(turn, line);
-    turn = step.turn;
+  return lines.flatMap((line) => {
+    const { turn: next, commit } = advanceTurn(turn, line);
+    turn = next;
+    if (commit === null) return [];
+    const { attempt, stdout } = commit.start;
+    const first = lines.findIndex(({ cursor }) => cursor.attempt === attempt && cursor.stdout > stdout);
     return lines
-      .slice(index + 1 - step.commit, index + 1)
+      .slice(first, first + commit.lines)
       .map(answerOf)
       .filter((text) => text !== '');
   });
 }
 
-function byMessage(messages: StreamMessage[]): string[] {
+function byMessage(...attempts: readonly (readonly StreamMessage[])[]): string[] {
   let held = NOTHING_HELD;
-  return judgeAll(messages)
+  return judgeAll(attempts)
     .map((line) => {
       const step = advanceMessage(held, line);
       held = step.held;
@@ -86,34 +96,49 @@ describe('committed text', () => {
   });
 
   it('shows an answer by itself as soon as the conversation goes on, and once', () => {
-    const step = advanceMessage({ text: 'held' }, { message: toolResult, isQuarantined: false });
-    expect(step).toEqual({ held: { text: '' }, commit: 'held' });
-    expect(advanceMessage({ text: 'held' }, { message: retry, isQuarantined: false })).toEqual({
-      held: { text: 'held' },
-      commit: '',
-    });
-    expect(advanceMessage({ text: 'held' }, { message: undefined, isQuarantined: false })).toEqual({
-      held: { text: 'held' },
-      commit: '',
-    });
-    expect(advanceMessage({ text: 'held' }, { message: result(), isQuarantined: false })).toEqual({
-      held: { text: '' },
-      commit: 'held',
-    });
+    const held = { attempt: 1, text: 'held' };
+    const step = (message: StreamMessage | undefined) =>
+      advanceMessage(held, { message, isQuarantined: false, cursor: placeOf(9) });
+    const shown = { held: NOTHING_HELD, commit: 'held' };
+    expect(step(toolResult)).toEqual(shown);
+    expect(step(result())).toEqual(shown);
+    expect(step(retry)).toEqual({ held, commit: '' });
+    expect(step(undefined)).toEqual({ held, commit: '' });
   });
 
   it('counts the lines of a turn, those that are no message too, and commits none of a turn without an answer', () => {
-    const noise = { message: undefined, isQuarantined: false };
-    const first = advanceTurn(NEW_TURN, noise);
-    expect(first).toEqual({ turn: { lines: 1, hasAnswer: false }, isOver: false, commit: 0 });
-    const end = { message: result(), isQuarantined: false };
-    expect(advanceTurn(first.turn, end)).toEqual({ turn: NEW_TURN, isOver: true, commit: 0 });
-    const answered = advanceTurn(first.turn, { message: say('hi'), isQuarantined: false });
-    expect(answered.turn).toEqual({ lines: 2, hasAnswer: true });
-    expect(advanceTurn(answered.turn, noise).turn).toEqual({ lines: 3, hasAnswer: true });
-    expect(advanceTurn(answered.turn, end)).toEqual({ turn: NEW_TURN, isOver: true, commit: 3 });
-    expect(NEW_TURN).toEqual({ lines: 0, hasAnswer: false });
-    expect(answerOf(noise)).toBe('');
+    const line = (place: number, message?: StreamMessage) => ({
+      message,
+      isQuarantined: false,
+      cursor: placeOf(place),
+    });
+    const first = advanceTurn(NEW_TURN, line(1));
+    expect(first).toEqual({ turn: { start: placeOf(0), lines: 1, hasAnswer: false }, commit: null });
+    const next = { start: placeOf(2), lines: 0, hasAnswer: false };
+    expect(advanceTurn(first.turn, line(2, result()))).toEqual({ turn: next, commit: null });
+    const answered = advanceTurn(first.turn, line(2, say('hi')));
+    expect(answered.turn).toEqual({ start: placeOf(0), lines: 2, hasAnswer: true });
+    expect(advanceTurn(answered.turn, line(3)).turn).toEqual({ start: placeOf(0), lines: 3, hasAnswer: true });
+    expect(advanceTurn(answered.turn, line(3, result()))).toEqual({
+      turn: { ...next, start: placeOf(3) },
+      commit: { start: placeOf(0), lines: 3 },
+    });
+    expect(NEW_TURN).toEqual({ start: placeOf(0), lines: 0, hasAnswer: false });
+    expect(answerOf(line(1))).toBe('');
+  });
+
+  it('commits nothing of what the end of an attempt cuts, and begins anew with the next', () => {
+    const cut = [say('cut')];
+    expect(byTurn(cut, [toolResult, result()])).toEqual([]);
+    expect(byMessage(cut, [toolResult, result()])).toEqual([]);
+    expect(byTurn([say('a'), result(), say('cut')], [], [say('b'), toolResult, result()])).toEqual(['a', 'b']);
+    expect(byMessage([say('a'), result(), say('cut')], [], [say('b'), toolResult, result()])).toEqual(['a', 'b']);
+  });
+
+  it('T1: does not hold the errors of one attempt against the next', () => {
+    const answer = [say(ERROR_TEXT), result({ result: ERROR_TEXT })];
+    expect(byTurn([synthetic(ERROR_TEXT)], answer)).toEqual([ERROR_TEXT]);
+    expect(byTurn([synthetic(ERROR_TEXT), ...answer])).toEqual([]);
   });
 
   it('leaves out what subagents say', () => {
@@ -139,15 +164,16 @@ describe('committed text', () => {
     expect(quarantine(EMPTY_QUARANTINE, say('429 rate limit')).isQuarantined).toBe(false);
   });
 
+  const event = fc.oneof(
+    fc.nat(3).map((n) => say(`answer ${n}`)),
+    fc.nat(3).map((n) => synthetic(`error ${n}`)),
+    fc.nat(3).map((n) => say(`error ${n}`, { error: 'server_error' })),
+    fc.nat(3).map((n) => say(`sub ${n}`, { parent_tool_use_id: 't' })),
+    fc.constantFrom<StreamMessage>(retry, toolResult, result(), result({ is_error: true }), { type: 'system' }),
+    fc.nat(3).map((n) => result({ result: `error ${n}` })),
+  );
+
   it('T1: holds no text of an error message or of a bad turn, whatever the order of events', () => {
-    const event = fc.oneof(
-      fc.nat(3).map((n) => say(`answer ${n}`)),
-      fc.nat(3).map((n) => synthetic(`error ${n}`)),
-      fc.nat(3).map((n) => say(`error ${n}`, { error: 'server_error' })),
-      fc.nat(3).map((n) => say(`sub ${n}`, { parent_tool_use_id: 't' })),
-      fc.constantFrom<StreamMessage>(retry, toolResult, result(), result({ is_error: true }), { type: 'system' }),
-      fc.nat(3).map((n) => result({ result: `error ${n}` })),
-    );
     fc.assert(
       fc.property(fc.array(event, { maxLength: 40 }), (messages) => {
         const byTurns = byTurn(messages);
@@ -161,6 +187,16 @@ describe('committed text', () => {
       { numRuns: 500 },
     );
   });
+
+  it('T1: is that of each attempt by itself, one after the other', () => {
+    fc.assert(
+      fc.property(fc.array(fc.array(event, { maxLength: 12 }), { maxLength: 4 }), (attempts) => {
+        expect(byTurn(...attempts)).toEqual(attempts.flatMap((messages) => byTurn(messages)));
+        expect(byMessage(...attempts)).toEqual(attempts.flatMap((messages) => byMessage(messages)));
+      }),
+      { numRuns: 500 },
+    );
+  });
 });
 
 describe('a line of the stream', () => {
@@ -169,7 +205,7 @@ describe('a line of the stream', () => {
       fc.property(fc.object(), (message) => {
         quarantine(EMPTY_QUARANTINE, message);
         isErrorMessage({ ...message, type: 'assistant' });
-        answerOf({ message: { ...message, type: 'assistant' }, isQuarantined: false });
+        answerOf({ message: { ...message, type: 'assistant' }, isQuarantined: false, cursor: placeOf(1) });
       }),
     );
   });

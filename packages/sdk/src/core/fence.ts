@@ -1,6 +1,9 @@
 import { type Cursor, type Log } from '@outrigger/protocol';
 
-/** Whether everything up to `end` has been read, in both logs. */
+/**
+ * Whether everything up to `end` has been read, in both logs. `end` names the last attempt that printed anything, so
+ * there is a frame of it to tell that the attempts before it are complete.
+ */
 export function hasReached(position: Cursor, end: Cursor): boolean {
   if (position.attempt !== end.attempt) return position.attempt > end.attempt;
   return position.stdout >= end.stdout && position.stderr >= end.stderr;

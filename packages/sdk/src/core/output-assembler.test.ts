@@ -63,6 +63,29 @@ describe('the output of an execution', () => {
     const late = { ...base, type: 'output' as const, start: 2, end: 4, lines: ['c'], ends: [4] };
     expect(acceptFrame(second.state, late, 1000)).toEqual({ ok: true, state: second.state, item: null });
   });
+
+  it('passes over attempts that printed nothing', () => {
+    const third = accept(readOutputFrom(START), { ...base, ...line, attempt: 3, type: 'output' });
+    expect(cursorOf(third.state)).toEqual({ attempt: 3, stdout: 2, stderr: 0 });
+  });
+
+  it.each(['output', 'stderr'] as const)('calls it a violation when an attempt stops within a line of %s', (type) => {
+    const { state } = accept(readOutputFrom(START), { ...base, ...line, type, continues: true });
+    expect(acceptFrame(state, { ...base, ...line, attempt: 2, type: 'output' }, 1000)).toEqual({
+      ok: false,
+      violation: 'attempt 1 stops within a line, and attempt 2 follows',
+    });
+  });
+
+  it.each(['output', 'stderr'] as const)(
+    'calls it a violation when %s of an attempt is not told from its start',
+    (type) => {
+      const frame = { ...base, start: 2, end: 4, lines: ['b'], ends: [4], attempt: 2, type };
+      expect(acceptFrame(readOutputFrom({ attempt: 1, stdout: 2, stderr: 2 }), frame, 1000)).toMatchObject({
+        ok: false,
+      });
+    },
+  );
 });
 
 describe('the fence', () => {

@@ -45,11 +45,18 @@ export function positionOf({ attempt, stdout, stderr }: OutputState): Cursor {
   return { attempt, stdout: stdout.position, stderr: stderr.position };
 }
 
-/** Takes a frame of either log. A frame of a later attempt begins its logs; one of an earlier attempt is a duplicate. */
+/**
+ * Takes a frame of either log. All of an attempt comes before anything of the next, so a frame of a later attempt says
+ * that those before it are complete, and begins its logs; one of an earlier attempt is a duplicate.
+ */
 export function acceptFrame(state: OutputState, frame: OutputFrame | GapFrame, lineBytesMax: number): OutputStep {
-  if (frame.attempt < state.attempt) return { ok: true, state, item: null };
-  const current =
-    frame.attempt === state.attempt ? state : readOutputFrom({ attempt: frame.attempt, stdout: 0, stderr: 0 });
+  const { attempt } = frame;
+  if (attempt < state.attempt) return { ok: true, state, item: null };
+  const isNext = attempt > state.attempt;
+  if (isNext && (state.stdout.partial ?? state.stderr.partial) !== null) {
+    return { ok: false, violation: `attempt ${state.attempt} stops within a line, and attempt ${attempt} follows` };
+  }
+  const current = isNext ? readOutputFrom({ attempt, stdout: 0, stderr: 0 }) : state;
 
   if (frame.type === 'gap') {
     const step = acceptGap(current[frame.log], frame);

@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 import { findAddressFault } from './address.js';
 import { fullJitterMs } from './backoff.js';
 import { Fifo } from './fifo.js';
-import { isLater, stepOf } from './state-history.js';
 
 describe('an address', () => {
   const codeOf = (url: string, insecure = false) => findAddressFault(url, { insecure })?.code ?? null;
@@ -43,7 +42,9 @@ describe('an address', () => {
     expect(messageOf('agent')).toContain('not a URL');
     expect(messageOf('http://host:1/x')).toContain('"http:" of host:1');
     expect(messageOf('wss://s3cret@host:1/x')).toContain('URL of host:1 carries a secret');
-    expect(messageOf('ws://agent-7:1/x')).toContain('ws://agent-7:1 would send the token in the clear');
+    expect(messageOf('ws://agent-7:1/x')).toContain(
+      'ws://agent-7:1 would send the token and every credential in the clear',
+    );
   });
 
   it.each(['', 'agent-7:7411', 'http://host', 'not a url'])('is no "%s"', (url) => expect(codeOf(url)).toBe('invalid'));
@@ -94,29 +95,5 @@ describe('a queue', () => {
     expect(queue.peek()).toBe(3);
     queue.shift();
     expect(queue.peek()).toBeUndefined();
-  });
-});
-
-describe('the states of an execution', () => {
-  it('never go back, and a repeated one is no news', () => {
-    const step = (state: 'starting' | 'running' | 'ending' | 'ended', attempt = 1) => ({ state, attempt, at: 1 });
-    expect(isLater(step('starting'), undefined)).toBe(true);
-    expect(isLater(step('running'), step('starting'))).toBe(true);
-    expect(isLater(step('running'), step('running'))).toBe(false);
-    expect(isLater(step('starting'), step('running'))).toBe(false);
-    expect(isLater(step('starting', 2), step('running', 1))).toBe(true);
-    expect(isLater(step('starting', 2), step('ending', 1))).toBe(false);
-    expect(isLater(step('ended', 1), step('ending', 1))).toBe(true);
-    expect(isLater(step('ending', 2), step('ending', 1))).toBe(false);
-    expect(isLater(step('running', 1), step('starting', 2))).toBe(false);
-  });
-
-  it('have the time that a summary tells', () => {
-    const summary = { executionId: 'e1', attempt: 1, acceptedAt: 1, startedAt: 2 };
-    expect(stepOf({ ...summary, state: 'starting' }).at).toBe(1);
-    expect(stepOf({ ...summary, state: 'running' }).at).toBe(2);
-    const verdict = { status: 'succeeded' as const, reason: 'completed' as const, at: 3, message: '' };
-    expect(stepOf({ ...summary, state: 'ending', verdict }).at).toBe(3);
-    expect(stepOf({ ...summary, state: 'ended', verdict }).at).toBe(3);
   });
 });

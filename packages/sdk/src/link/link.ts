@@ -8,18 +8,23 @@ import {
   type SidecarFrame,
   type Welcome,
 } from '@outrigger/protocol';
+import { type AdmissionNotice } from '../admission.js';
 import { defer } from '../deferred.js';
 import { sdkError } from '../errors.js';
-import { type Greeting } from './connection.js';
+import { type CredentialNotice } from '../events.js';
+import { type Connection, type Greeting } from './connection.js';
 import { Connector, type ConnectorOptions } from './connector.js';
 import { type Fields, type PreparedRequest, Requests } from './requests.js';
 import { type Subscriber, Subscriptions } from './subscriptions.js';
+
+/** What an agent says of itself and its executions, whoever asked for it. */
+export type Notice = SidecarFrame<'state' | 'outcome'> | CredentialNotice | AdmissionNotice;
 
 /** Who is told what a link learns. */
 export interface LinkOwner {
   /** A connection has begun; in the same turn, so that no notice is missed. */
   onReady(greeting: Greeting): void;
-  onNotice(frame: SidecarFrame<'state' | 'outcome'>): void;
+  onNotice(notice: Notice): void;
   /** How an execution stands, as the answer to a subscription says. */
   onSummary(summary: ExecutionSummary): void;
   /** A connection that was ready is lost. */
@@ -81,6 +86,11 @@ export class AgentLink {
     return this.#connector.over;
   }
 
+  /** From a request to its answer, reconnecting included. */
+  get requestTimeoutMs(): number {
+    return this.#options.timing.requestTimeoutMs;
+  }
+
   /** The longest line this agent delivers as one. */
   get lineBytesMax(): number {
     return this.#lineBytesMax;
@@ -102,7 +112,7 @@ export class AgentLink {
     const { closedBy, ready } = this.#connector;
     if (closedBy !== null) throw closedBy;
     const answer = this.#requests.add(request, { isResent: true });
-    ready?.sendText(request.text);
+    if (ready !== null) send(ready, request);
     return answer;
   }
 
@@ -116,7 +126,7 @@ export class AgentLink {
     if (ready === null) throw closedBy ?? sdkError('agent_unreachable', `${type}: not connected`);
     const request = this.prepare(type, fields);
     const answer = this.#requests.add(request, { isResent: false });
-    ready.sendText(request.text);
+    send(ready, request);
     return answer;
   }
 
@@ -149,7 +159,8 @@ export class AgentLink {
     const { agentId, limits, refused } = greeting.welcome;
     this.#owner ??= this.#options.admit(agentId);
     this.#lineBytesMax = limits['lineBytesMax'] ?? LIMITS.lineBytesMax;
-    for (const request of this.#requests.unanswered()) this.#connector.ready?.sendText(request.text);
+    const { ready } = this.#connector;
+    if (ready !== null) for (const request of this.#requests.unanswered()) send(ready, request);
     this.#subscriptions.onGreeted(refused);
     this.#owner.onReady(greeting);
     this.#first.resolve(greeting.welcome);
@@ -163,6 +174,12 @@ export class AgentLink {
         return;
       case 'state':
       case 'outcome':
+      case 'credential_needed':
+      case 'credential_changed':
+      case 'rate_limit':
+      case 'drain_progress':
+      case 'circuit_opened':
+      case 'circuit_closed':
         this.#owner?.onNotice(frame);
         return;
       case 'output':
@@ -176,4 +193,9 @@ export class AgentLink {
         this.abort(sdkError('protocol_error', `"${frame.type}" came in the middle of a connection`));
     }
   }
+}
+
+function send(connection: Connection, request: PreparedRequest): void {
+  request.timesSent += 1;
+  connection.sendText(request.text);
 }

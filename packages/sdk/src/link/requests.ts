@@ -14,11 +14,13 @@ import { sdkError } from '../errors.js';
 /** The fields of a request, without what every request has. */
 export type Fields<T extends RequestType> = Omit<Request<T>, 'id' | 'type'>;
 
-/** A request that was checked and has its text. */
+/** A request that was checked and has its text, which may hold a secret: never to be logged. */
 export interface PreparedRequest<T extends RequestType = RequestType> {
   readonly id: string;
   readonly type: T;
   readonly text: string;
+  /** Connections it was sent on. */
+  timesSent: number;
 }
 
 interface Pending {
@@ -57,7 +59,7 @@ export class Requests {
     }
     const decoded = decodeClientFrame(text);
     if (!decoded.ok) throw sdkError('invalid', decoded.error.message, { data: { ...decoded.error.data } });
-    return { id, type, text };
+    return { id, type, text, timesSent: 0 };
   }
 
   /** Waits for the answer. Sending is the caller's. */

@@ -11,10 +11,10 @@ import {
 } from '../core/output-assembler.js';
 import { defer, type Deferred } from '../deferred.js';
 import { sdkError } from '../errors.js';
-import { type GapEvent, type StateEvent } from '../events.js';
+import { type GapEvent, type RateLimitEvent } from '../events.js';
 import { type AgentLink } from '../link/link.js';
 import { type Subscriber, type SubscriptionFrame } from '../link/subscriptions.js';
-import { type Tracker } from '../tracker.js';
+import { type StepEvent, type Tracker } from '../tracker.js';
 import { CreditWindow } from './window.js';
 
 /** A line, with where to go on behind it. */
@@ -25,10 +25,11 @@ export interface LineItem {
   readonly cursor: Cursor;
 }
 
-export type ReaderItem = LineItem | StateEvent | GapEvent | { readonly type: 'outcome'; readonly outcome: Outcome };
+export type ReaderItem =
+  LineItem | StepEvent | RateLimitEvent | GapEvent | { readonly type: 'outcome'; readonly outcome: Outcome };
 
 /** What waits to be taken: a frame's lines stay together, as they are much smaller that way. */
-type Entry = StateEvent | OutputEntry;
+type Entry = StepEvent | OutputEntry;
 type OutputEntry = OutputItem & { readonly bytes: number; readonly cursor: Cursor };
 type GapEntry = Extract<OutputEntry, { kind: 'gap' }>;
 type LinesEntry = Extract<OutputEntry, { kind: 'lines' }>;
@@ -48,6 +49,8 @@ export class Reader implements Subscriber {
   readonly #window: CreditWindow;
   readonly #queue = new Fifo<Entry>();
   readonly #unwatch: () => void;
+  /** The latest, if it was not taken: they come with answers of the provider, however slowly somebody reads here. */
+  #rateLimit: RateLimitEvent | null = null;
   #output: OutputState;
   /** The line of the first entry that is next. */
   #nextLine = 0;
@@ -63,8 +66,12 @@ export class Reader implements Subscriber {
     this.#output = readOutputFrom(from);
     for (const event of tracker.history) this.#queue.push(event);
     this.#unwatch = tracker.watch({
-      onState: (event) => {
+      onStep: (event) => {
         this.#queue.push(event);
+        this.#wake();
+      },
+      onRateLimit: (event) => {
+        this.#rateLimit = event;
         this.#wake();
       },
       onConcluded: () => this.#wake(),
@@ -79,7 +86,7 @@ export class Reader implements Subscriber {
   /** The next item, or null after the outcome or `close`. One call at a time. @throws what `fail` was given */
   async take(): Promise<ReaderItem | null> {
     for (;;) {
-      const item = this.#shift() ?? this.#lastItem();
+      const item = this.#takeRateLimit() ?? this.#shift() ?? this.#lastItem();
       if (item !== null || this.#state === 'done') return item;
       if (this.#failure !== null) {
         this.close();
@@ -96,6 +103,7 @@ export class Reader implements Subscriber {
     this.#unwatch();
     this.#options.link.unsubscribe(this);
     this.#queue.clear();
+    this.#rateLimit = null;
     this.#options.onClose();
     this.#wake();
   }
@@ -125,6 +133,12 @@ export class Reader implements Subscriber {
   fail(error: OutriggerError): void {
     this.#failure ??= error;
     this.#wake();
+  }
+
+  #takeRateLimit(): RateLimitEvent | null {
+    const event = this.#rateLimit;
+    this.#rateLimit = null;
+    return event;
   }
 
   #shift(): ReaderItem | null {

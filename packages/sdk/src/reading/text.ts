@@ -1,11 +1,17 @@
-import { CURSOR_START, type Cursor } from '@outrigger/protocol';
-import { advanceMessage, advanceTurn, answerOf, type JudgedLine, NEW_TURN, NOTHING_HELD } from '../core/commit.js';
-import { EMPTY_QUARANTINE } from '../core/quarantine.js';
+import {
+  advanceMessage,
+  advanceTurn,
+  answerOf,
+  type JudgedLine,
+  NEW_TURN,
+  NOTHING_HELD,
+  type TurnRange,
+} from '../core/commit.js';
+import { judgeLine, NEW_JUDGE } from '../core/judge.js';
 import { sdkError } from '../errors.js';
 import { type GapEvent } from '../events.js';
 import { closable, type OnClose } from './closable.js';
-import { judge } from './events.js';
-import { type LineItem, type Reader } from './reader.js';
+import { type Reader } from './reader.js';
 import { type Source } from './source.js';
 
 export interface TextOptions {
@@ -23,8 +29,8 @@ export function readText(source: Source, { commit = 'turn' }: TextOptions): Asyn
 
 async function* readMessages(source: Source, onClose: OnClose): AsyncGenerator<string, void> {
   let held = NOTHING_HELD;
-  for await (const { judged } of readLines(source, source.open({}), onClose)) {
-    const step = advanceMessage(held, judged);
+  for await (const line of readLines(source, source.open({}), onClose)) {
+    const step = advanceMessage(held, line);
     held = step.held;
     if (step.commit !== '') yield step.commit;
   }
@@ -32,46 +38,35 @@ async function* readMessages(source: Source, onClose: OnClose): AsyncGenerator<s
 
 async function* readTurns(source: Source, onClose: OnClose): AsyncGenerator<string, void> {
   let turn = NEW_TURN;
-  let start = CURSOR_START;
-  for await (const { item, judged } of readLines(source, source.open({}), onClose)) {
-    const step = advanceTurn(turn, judged);
+  for await (const line of readLines(source, source.open({}), onClose)) {
+    const step = advanceTurn(turn, line);
     turn = step.turn;
-    if (step.commit > 0) yield* readRange(source, { start, lines: step.commit, end: item }, onClose);
-    if (step.isOver) start = item.cursor;
+    if (step.commit !== null) yield* readRange(source, step.commit, onClose);
   }
 }
 
 /** The answers within a turn that has ended well, read again from the log: a turn can be long, a reader's memory not. */
-async function* readRange(
-  source: Source,
-  range: { start: Cursor; lines: number; end: LineItem },
-  onClose: OnClose,
-): AsyncGenerator<string, void> {
-  const { start, end } = range;
+async function* readRange(source: Source, range: TurnRange, onClose: OnClose): AsyncGenerator<string, void> {
   let left = range.lines;
-  for await (const { item, judged } of readLines(source, source.open({ from: start }), onClose)) {
-    const text = answerOf(judged);
+  for await (const line of readLines(source, source.open({ from: range.start }), onClose)) {
+    const text = answerOf(line);
     if (text !== '') yield text;
     left -= 1;
-    if (left === 0 || item.cursor.attempt > end.cursor.attempt) return;
+    if (left === 0) return;
   }
 }
 
 /** Lines of stdout. @throws `output_gap` where some are not kept any more */
-async function* readLines(
-  source: Source,
-  reader: Reader,
-  onClose: OnClose,
-): AsyncGenerator<{ item: LineItem; judged: JudgedLine }, void> {
+async function* readLines(source: Source, reader: Reader, onClose: OnClose): AsyncGenerator<JudgedLine, void> {
   const forget = onClose(() => reader.close());
-  let errors = EMPTY_QUARANTINE;
+  let judge = NEW_JUDGE;
   try {
     for (let item = await reader.take(); item !== null; item = await reader.take()) {
       if (item.type === 'gap') refuseLoss(source, item);
       if (item.type !== 'line' || item.log !== 'stdout') continue;
-      const { state, ...judged } = judge(errors, item);
-      errors = state;
-      yield { item, judged };
+      const step = judgeLine(judge, item);
+      judge = step.judge;
+      yield step.judged;
     }
   } finally {
     forget();

@@ -30,7 +30,8 @@ describe('the arguments of a run', () => {
       '--permission-mode=plan',
       '--allowedTools=Bash(git log:*),Read',
       '--disallowedTools=Write,Edit',
-      '--settings=/state/settings.json',
+      '--settings',
+      '/state/settings.json',
       '--add-dir',
       '/tmp',
     ]);

@@ -24,7 +24,8 @@ const FIELD_OF_FLAG: Readonly<Record<string, string>> = {
 };
 
 /**
- * The arguments of one run of Claude Code. Values are joined to their flags with "=", so that none can pass for a flag.
+ * The arguments of one run of Claude Code. The caller's values are joined to their flags with "=", so that none can pass
+ * for a flag.
  *
  * @param session What the process is to start or go on with.
  * @param settingsPath A file, because arguments can be read by every process of the machine.
@@ -46,7 +47,8 @@ export function buildArgv(
     ...flag('--permission-mode', request.permissionMode),
     ...flag('--allowedTools', request.allowedTools?.join(',')),
     ...flag('--disallowedTools', request.disallowedTools?.join(',')),
-    ...flag('--settings', settingsPath),
+    // Joined, 1.0.128 reads the file too late: what it says of the environment loses against the repository's.
+    ...(settingsPath === null ? [] : ['--settings', settingsPath]),
     ...(request.args ?? []),
   ];
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type LifecycleEvent, newLifecycle } from '../core/lifecycle-state.js';
+import { type LifecycleEvent, type LifecycleLimits, newLifecycle } from '../core/lifecycle-state.js';
 import { step } from '../core/lifecycle.js';
 import { answer, GOOD, hear, INIT, synthetic, toolResult, toolUse } from '../testing/stream.js';
 import { classifyStderr } from './failures.js';
@@ -73,7 +73,14 @@ function verdictOn(events: readonly object[], exit: { code: number; stderr: stri
     { type: 'exited', exit: { at: 100, code: exit.code, signal: null } },
     { type: 'logs_read', stderrFailure: classifyStderr(exit.stderr) },
   ];
-  const limits = { timeoutMs: 1000, graceMs: 100, backgroundTimeoutMs: 100 };
+  const limits: LifecycleLimits = {
+    timeoutMs: 1000,
+    graceMs: 100,
+    backgroundTimeoutMs: 100,
+    holdTimeoutMs: 1000,
+    onCredentialFailure: 'fail',
+    maxResumes: 0,
+  };
   return life.reduce((state, event) => step(state, event).state, newLifecycle(limits)).verdict?.reason;
 }
 

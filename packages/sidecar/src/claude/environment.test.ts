@@ -1,18 +1,7 @@
 import { WireError } from '@outrigger/protocol';
 import { describe, expect, it } from 'vitest';
 import { buildEnvironment, checkEnvironment, type EnvironmentFacts, isCredentialVariable } from './environment.js';
-
-const CREDENTIAL_VARIABLES = [
-  'ANTHROPIC_API_KEY',
-  'ANTHROPIC_AUTH_TOKEN',
-  'ANTHROPIC_BASE_URL',
-  'ANTHROPIC_CUSTOM_HEADERS',
-  'CLAUDE_CODE_OAUTH_TOKEN',
-  'CLAUDE_CODE_OAUTH_REFRESH_TOKEN',
-  'CLAUDE_CODE_USE_BEDROCK',
-  'CLAUDE_CODE_USE_VERTEX',
-  'CLAUDE_CODE_USE_FOUNDRY',
-];
+import { CREDENTIAL_VARIABLES } from './routing-variables.js';
 
 const build = (facts: Partial<EnvironmentFacts> = {}) =>
   buildEnvironment({
@@ -21,7 +10,7 @@ const build = (facts: Partial<EnvironmentFacts> = {}) =>
     requested: {},
     executionId: 'e1',
     upstream: null,
-    credential: { id: 'a', kind: 'oauth', secret: 'sk-oauth' },
+    credential: { kind: 'oauth', secret: 'sk-oauth' },
     ...facts,
   });
 
@@ -101,7 +90,7 @@ describe('the environment of a run', () => {
 
   it('has the credential under the name of its kind alone', () => {
     const { CLAUDE_CODE_OAUTH_TOKEN: _token, ...rest } = OWN;
-    expect(build({ credential: { id: 'a', kind: 'api_key', secret: 'sk-key' } })).toEqual({
+    expect(build({ credential: { kind: 'api_key', secret: 'sk-key' } })).toEqual({
       ...rest,
       ANTHROPIC_API_KEY: 'sk-key',
     });

@@ -1,11 +1,5 @@
-import { WireError } from '@outrigger/protocol';
-
-/** A standing credential: what the sidecar was started with. */
-export interface Credential {
-  readonly id: string;
-  readonly kind: 'oauth' | 'api_key';
-  readonly secret: string;
-}
+import { type CredentialKind, WireError } from '@outrigger/protocol';
+import { CREDENTIAL_VARIABLES, VARIABLE_OF_KIND } from './routing-variables.js';
 
 /** Passed on from the sidecar's own environment. Everything else stays out of the child. */
 const ALLOWED: readonly string[] = [
@@ -32,21 +26,6 @@ const ALLOWED: readonly string[] = [
 
 const ALLOWED_PREFIXES: readonly string[] = ['LC_', 'XDG_'];
 
-/** Decide where a run goes and as whom, so a caller cannot set them. */
-const CREDENTIAL_VARIABLES: readonly string[] = [
-  'ANTHROPIC_API_KEY',
-  'ANTHROPIC_AUTH_TOKEN',
-  'ANTHROPIC_BASE_URL',
-  'ANTHROPIC_CUSTOM_HEADERS',
-  'CLAUDE_CODE_OAUTH_TOKEN',
-  'CLAUDE_CODE_OAUTH_REFRESH_TOKEN',
-  'CLAUDE_CODE_USE_BEDROCK',
-  'CLAUDE_CODE_USE_VERTEX',
-  'CLAUDE_CODE_USE_FOUNDRY',
-];
-
-const VARIABLE_OF_KIND = { oauth: 'CLAUDE_CODE_OAUTH_TOKEN', api_key: 'ANTHROPIC_API_KEY' } as const;
-
 export interface EnvironmentFacts {
   readonly inherited: Readonly<Record<string, string | undefined>>;
   /** Further names to pass on, chosen by the operator. */
@@ -54,7 +33,8 @@ export interface EnvironmentFacts {
   readonly requested: Readonly<Record<string, string>>;
   readonly executionId: string;
   readonly upstream: string | null;
-  readonly credential: Credential;
+  /** What the process has to show its provider. */
+  readonly credential: { readonly kind: CredentialKind; readonly secret: string };
 }
 
 /** The whole environment of a run. The caller's variables win over inherited ones, ours over both. */

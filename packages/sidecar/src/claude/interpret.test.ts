@@ -6,6 +6,7 @@ import { answer, GOOD, hear, INIT, synthetic, toolResult, toolUse } from '../tes
 import { interpretLine, mayMatter, NEW_STREAM, type Reading, truncateUtf8 } from './interpret.js';
 
 const report = (...events: (object | string)[]) => hear(events).state.report;
+const ANSWERED: Reading = { kind: 'answered' };
 const failure = (...events: object[]) => {
   const last = hear(events).readings.at(-1);
   return last?.kind === 'result' ? last.failure : last?.kind;
@@ -20,10 +21,18 @@ describe('a run', () => {
   });
 
   it('begins a turn with an answer, too, but not with that of a subagent', () => {
-    expect(hear([answer('a')]).readings).toEqual([{ kind: 'turn_started' }]);
-    expect(hear([answer('a', { parent_tool_use_id: null })]).readings).toEqual([{ kind: 'turn_started' }]);
-    expect(hear([answer('a', { parent_tool_use_id: 't1' })]).readings).toEqual([]);
+    expect(hear([answer('a')]).readings).toEqual([ANSWERED, { kind: 'turn_started' }]);
+    expect(hear([answer('a', { parent_tool_use_id: null })]).readings).toEqual([ANSWERED, { kind: 'turn_started' }]);
+    expect(hear([answer('a', { parent_tool_use_id: 't1' })]).readings).toEqual([ANSWERED]);
     expect(hear([synthetic('a')]).readings).toEqual([]);
+  });
+
+  it('says once that a model has answered it, be it in a subagent', () => {
+    const answeredIn = (...events: object[]) => hear(events).readings.filter(({ kind }) => kind === 'answered').length;
+    const subagent = { parent_tool_use_id: 't1' };
+    expect(answeredIn(INIT, synthetic('a'), GOOD)).toBe(0);
+    expect(answeredIn(synthetic('a'), answer('b'), answer('c'), INIT, toolUse('d'))).toBe(1);
+    expect(answeredIn(answer('a', subagent), answer('b', subagent), answer('c'))).toBe(1);
   });
 
   it('says everything about itself with a good result', () => {
@@ -210,11 +219,14 @@ describe('tools', () => {
 
   it('can be several in one message', () => {
     const content = ['a', 'b'].map((id) => ({ type: 'tool_use', id }));
-    expect(hear([{ type: 'assistant', message: { content } }]).readings).toEqual([{ kind: 'turn_started' }, tools(2)]);
+    expect(hear([{ type: 'assistant', message: { content } }]).readings.slice(1)).toEqual([
+      { kind: 'turn_started' },
+      tools(2),
+    ]);
   });
 
   it('of a subagent count as well', () => {
-    expect(hear([{ ...toolUse('a'), parent_tool_use_id: 't1' }]).readings).toEqual([tools(1)]);
+    expect(hear([{ ...toolUse('a'), parent_tool_use_id: 't1' }]).readings).toEqual([ANSWERED, tools(1)]);
   });
 
   it('are no longer open after a result, and nothing is said where none were', () => {
@@ -226,7 +238,7 @@ describe('tools', () => {
   it('are not opened or closed by what names none', () => {
     expect(hear([toolResult('a')]).readings).toEqual([]);
     expect(hear([{ type: 'user', message: { content: 'toolUse' } }]).readings).toEqual([]);
-    expect(hear([answer('tool_use')]).readings).toEqual([{ kind: 'turn_started' }]);
+    expect(hear([answer('tool_use')]).readings).toEqual([ANSWERED, { kind: 'turn_started' }]);
   });
 });
 

@@ -20,6 +20,8 @@ export interface StreamState {
 /** What a line means for the supervisor. */
 export type Reading =
   | { kind: 'turn_started' }
+  /** A model has answered, for the first time. */
+  | { kind: 'answered' }
   | { kind: 'result'; failure: ReasonOf<'failed'> | null }
   /** How many background tasks are announced and have not ended. */
   | { kind: 'tasks'; open: number }
@@ -124,10 +126,15 @@ function onAssistant(state: StreamState, event: StreamEvent): Interpretation {
     return { state: { ...state, flagged: evidenceOf(event, textOf(event)), lastAnswer: null }, readings: [] };
   }
   const answered = { ...state, hasAnswered: true };
-  if (isFromSubagent) return onTools(answered, event);
+  const news: Reading[] = state.hasAnswered ? [] : [{ kind: 'answered' }];
+  if (isFromSubagent) return withNews(onTools(answered, event), news);
   const lastAnswer = comparable(textOf(event)) || state.lastAnswer;
   const tools = onTools({ ...answered, flagged: null, lastAnswer }, event);
-  return { state: tools.state, readings: [{ kind: 'turn_started' }, ...tools.readings] };
+  return withNews(tools, [...news, { kind: 'turn_started' }]);
+}
+
+function withNews({ state, readings }: Interpretation, news: readonly Reading[]): Interpretation {
+  return { state, readings: [...news, ...readings] };
 }
 
 function onTools(state: StreamState, event: StreamEvent): Interpretation {

@@ -130,6 +130,7 @@ function toEvent(reading: Reading, at: number): LifecycleEvent | null {
       return { type: 'tasks', at, open: reading.open };
     case 'credential_failed':
       return { type: 'credential_failed', at, reason: reading.reason };
+    case 'answered':
     case 'tools':
       return null;
   }
@@ -137,7 +138,14 @@ function toEvent(reading: Reading, at: number): LifecycleEvent | null {
 
 /** A recorded run, told to the lifecycle line by line as the sidecar does; each line takes a millisecond. */
 function replay(recorded: Transcript, isNoticeHeard: boolean): { lifecycle: Lifecycle; report: RunReport } {
-  let lifecycle = newLifecycle({ timeoutMs: 1e6, graceMs: 1e5, backgroundTimeoutMs: 1e5 });
+  let lifecycle = newLifecycle({
+    timeoutMs: 1e6,
+    graceMs: 1e5,
+    backgroundTimeoutMs: 1e5,
+    holdTimeoutMs: 1000,
+    onCredentialFailure: 'fail',
+    maxResumes: 0,
+  });
   let stream = NEW_STREAM;
   const tell = (event: LifecycleEvent) => {
     lifecycle = step(lifecycle, event).state;
@@ -165,7 +173,8 @@ function replay(recorded: Transcript, isNoticeHeard: boolean): { lifecycle: Life
 }
 
 function outcomeOf({ lifecycle, report }: ReturnType<typeof replay>) {
-  const facts = { executionId: 'e1', credentialId: 'a', acceptedAtEpochMs: 1_700_000_000_000, acceptedAtMs: 0 };
+  const credential = { id: 'a', generation: 1 };
+  const facts = { executionId: 'e1', credential, acceptedAtEpochMs: 1_700_000_000_000, acceptedAtMs: 0 };
   return lifecycle.verdict === null ? null : buildOutcome({ ...facts, lifecycle, report }, lifecycle.verdict);
 }
 

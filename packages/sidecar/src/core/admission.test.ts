@@ -6,6 +6,7 @@ const FREE: AdmissionFacts = {
   digest: 'a',
   isCancelRemembered: false,
   isDraining: false,
+  isCircuitOpen: false,
   hasCredential: true,
   live: 0,
   maxExecutions: 2,
@@ -16,7 +17,11 @@ const FREE: AdmissionFacts = {
 
 /** Every combination of what can stand in the way of a new id. */
 const obstacles = [true, false].flatMap((isDraining) =>
-  [true, false].flatMap((hasCredential) => [0, 2].map((live) => ({ ...FREE, isDraining, hasCredential, live }))),
+  [true, false].flatMap((isCircuitOpen) =>
+    [true, false].flatMap((hasCredential) =>
+      [0, 2].map((live) => ({ ...FREE, isDraining, isCircuitOpen, hasCredential, live })),
+    ),
+  ),
 );
 
 describe('D1: at capacity', () => {
@@ -32,6 +37,7 @@ describe('D1: at capacity', () => {
     expect(admit({ ...queue, queued: 3 })).toEqual({ verdict: 'refuse', code: 'at_capacity' });
     expect(admit({ ...queue, live: 1 })).toEqual({ verdict: 'start' });
     expect(admit({ ...queue, isDraining: true })).toEqual({ verdict: 'refuse', code: 'draining' });
+    expect(admit({ ...queue, isCircuitOpen: true })).toEqual({ verdict: 'refuse', code: 'circuit_open' });
     expect(admit({ ...queue, hasCredential: false })).toEqual({ verdict: 'refuse', code: 'credential_missing' });
   });
 
@@ -47,9 +53,15 @@ describe('D1: at capacity', () => {
   });
 });
 
-it.each(obstacles)('draining goes before a missing credential before capacity (%o)', (facts) => {
-  const reason = facts.isDraining ? 'draining' : facts.hasCredential ? 'at_capacity' : 'credential_missing';
-  const isFree = !facts.isDraining && facts.hasCredential && facts.live === 0;
+it.each(obstacles)('draining goes before an open circuit, a missing credential and capacity (%o)', (facts) => {
+  const inTheWay = {
+    draining: facts.isDraining,
+    circuit_open: facts.isCircuitOpen,
+    credential_missing: !facts.hasCredential,
+    at_capacity: facts.live > 0,
+  };
+  const reason = Object.entries(inTheWay).find(([_reason, is]) => is)?.[0];
+  const isFree = reason === undefined;
   expect(admit(facts)).toEqual(isFree ? { verdict: 'start' } : { verdict: 'refuse', code: reason });
   expect(admit({ ...facts, whenBusy: 'skip' })).toEqual(isFree ? { verdict: 'start' } : { verdict: 'skip', reason });
 });

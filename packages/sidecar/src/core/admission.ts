@@ -6,6 +6,8 @@ export interface AdmissionFacts {
   readonly digest: string;
   readonly isCancelRemembered: boolean;
   readonly isDraining: boolean;
+  /** The circuit breaker lets nothing in. */
+  readonly isCircuitOpen: boolean;
   readonly hasCredential: boolean;
   readonly live: number;
   readonly maxExecutions: number;
@@ -14,7 +16,10 @@ export interface AdmissionFacts {
   readonly whenBusy: NonNullable<DispatchRequest['whenBusy']>;
 }
 
-export type AdmissionReason = Extract<WireErrorCode, 'draining' | 'credential_missing' | 'at_capacity'>;
+export type AdmissionReason = Extract<
+  WireErrorCode,
+  'draining' | 'circuit_open' | 'credential_missing' | 'at_capacity'
+>;
 
 export type Admission =
   | { verdict: 'known' }
@@ -38,6 +43,7 @@ export function admit(facts: AdmissionFacts): Admission {
 
 function refusal(facts: AdmissionFacts): AdmissionReason | null {
   if (facts.isDraining) return 'draining';
+  if (facts.isCircuitOpen) return 'circuit_open';
   if (!facts.hasCredential) return 'credential_missing';
   // Who waits is first in line for a slot that has just become free.
   if (facts.live >= facts.maxExecutions || facts.queued > 0) return 'at_capacity';

@@ -16,6 +16,9 @@ export function afterFailure(effect: Effect, at: number, message: string): Lifec
     case 'kill':
       return { type: 'tree_dead', at, survivors: null };
     case 'announce_running':
+    case 'announce_state':
+    case 'set_hold':
+    case 'await_credential':
     case 'set_deadline':
     case 'set_grace':
     case 'announce_ending':

@@ -1,4 +1,11 @@
-import { type ExecutionState, type Observation, type ReasonOf, type Verdict } from '@outrigger/protocol';
+import {
+  type CredentialFailurePolicy,
+  type ExecutionState,
+  type HoldReason,
+  type Observation,
+  type ReasonOf,
+  type Verdict,
+} from '@outrigger/protocol';
 
 /**
  * The life of one execution, as a state machine without I/O. Times are monotonic milliseconds.
@@ -8,12 +15,18 @@ import { type ExecutionState, type Observation, type ReasonOf, type Verdict } fr
  *
  *  preparing ──prepared──► spawning ──launched──► running ──cause──► closing ──logs_read──► killing ──tree_dead──► ended
  *      │                      │                                                                                    ▲
- *      └── cancelled before ──┴── launch_failed ───────────────────────────────────────────────────────────────────┘
+ *      ├── cancelled before ──┴── launch_failed ───────────────────────────────────────────────────────────────────┤
+ *      │                                                                                                           │
+ *      └◄─credential_ready── waiting ◄──tree_dead── suspending ◄──logs_read, and another credential may help       │
+ *                               └── cause ─────────────┴───────────────────────────────────────────────────────────┘
  * ```
  *
  * A *cause* is whatever ends the run: exit, cancel, a deadline, a limit, or the grace after the final result. It fixes
  * the logs' sizes. Once they are read up to there the set of observations is closed and the verdict stands; whatever
  * the kill brings to light later changes nothing.
+ *
+ * A run is *held* while requests of it wait for another credential: within `running`, with its process alive, or between two
+ * attempts, in `suspending` and `waiting`. All its holds share one budget.
  *
  * A result is *final* when no further turn has begun and every background task that was announced has ended. A task
  * that ends makes the CLI begin another turn, with another result; a process that crashes before that has failed.
@@ -34,12 +47,51 @@ export interface Lifecycle {
   readonly exit: Exit | null;
   readonly startedAt: number | null;
   readonly launchError: string | null;
+  /** Counts from 1. */
+  readonly attempt: number;
+  /** Whether the latest attempt is a further one that has no process yet. */
+  readonly isAttemptDue: boolean;
+  /** What the latest attempt does with the session, and what the next one would. */
+  readonly session: SessionUse;
+  readonly resumesLeft: number;
+  /** What the attempt that is over failed of. It stands if none can follow. */
+  readonly failure: Extract<Observation, { kind: 'failed' }> | null;
+  readonly hold: Hold | null;
+  /** Milliseconds of the holds that are over. */
+  readonly heldMs: number;
+  /** What the provider last said against the credential. */
+  readonly refusal: Refusal | null;
+  /** When the state that others are told began; null: at acceptance. */
+  readonly since: number | null;
   readonly verdict: Verdict | null;
   readonly survivors: number | null;
   readonly endedAt: number | null;
 }
 
-export type Phase = 'queued' | 'preparing' | 'spawning' | 'running' | 'closing' | 'killing' | 'ended';
+export type Phase =
+  'queued' | 'preparing' | 'spawning' | 'running' | 'closing' | 'suspending' | 'waiting' | 'killing' | 'ended';
+
+/** `resume`: goes on with the session of the attempt before. */
+export type SessionUse = 'start' | 'resume';
+
+/** Why the provider does not take the credential. */
+export interface Refusal {
+  readonly reason: HoldReason;
+  /** In the provider's words; empty where they were not heard. */
+  readonly message: string;
+  /** Epoch ms at which the provider says that it will take it again. */
+  readonly retryAt?: number | undefined;
+  /** Of the credential; null: there is none. */
+  readonly generation: number | null;
+}
+
+/** The run waits for another credential. */
+export interface Hold {
+  readonly since: number;
+  /** When the run gives up. */
+  readonly until: number;
+  readonly refusal: Refusal;
+}
 
 const STATE_OF_PHASE = {
   queued: 'queued',
@@ -47,13 +99,16 @@ const STATE_OF_PHASE = {
   spawning: 'starting',
   running: 'running',
   closing: 'running',
+  suspending: 'running',
+  waiting: 'running',
   killing: 'ending',
   ended: 'ended',
 } as const satisfies Record<Phase, ExecutionState>;
 
 /** The state others are told. */
 export function stateOf(lifecycle: Lifecycle): ExecutionState {
-  return STATE_OF_PHASE[lifecycle.phase];
+  const state = STATE_OF_PHASE[lifecycle.phase];
+  return state === 'running' && lifecycle.hold !== null ? 'held' : state;
 }
 
 export interface LifecycleLimits {
@@ -61,6 +116,10 @@ export interface LifecycleLimits {
   readonly graceMs: number;
   /** How long a result waits for background tasks. */
   readonly backgroundTimeoutMs: number;
+  /** For all holds together. */
+  readonly holdTimeoutMs: number;
+  readonly onCredentialFailure: CredentialFailurePolicy;
+  readonly maxResumes: number;
 }
 
 /** How and when the process ended. Both null: it could not be told. */
@@ -95,8 +154,18 @@ export type LifecycleEvent =
   | { type: 'result'; result: Result }
   /** How many background tasks are announced and have not ended. */
   | { type: 'tasks'; at: number; open: number }
-  /** The run says that its credential was refused; its own further tries are in vain. */
-  | { type: 'credential_failed'; at: number; reason: ReasonOf<'failed'> }
+  /** The credential was refused for good, as far as this attempt is concerned. `refusal`: where the provider's own words are known. */
+  | { type: 'credential_failed'; at: number; reason: ReasonOf<'failed'>; refusal?: Refusal }
+  /** Requests of the run wait for another credential. */
+  | { type: 'held'; at: number; refusal: Refusal }
+  /** None does any longer. */
+  | { type: 'released'; at: number }
+  /** `at` is the deadline itself. */
+  | { type: 'hold_timeout'; at: number }
+  /** There is a credential to try the next attempt with. */
+  | { type: 'credential_ready'; at: number }
+  /** A model has answered, and the request for it did not come through the gateway. */
+  | { type: 'bypassed'; at: number }
   | { type: 'exited'; exit: Exit }
   | { type: 'cancel'; at: number; reason: Extract<Observation, { kind: 'cancelled' }>['reason'] }
   /** `at` is the deadline itself, however late its timer was. */
@@ -118,6 +187,12 @@ export type Effect =
   | { do: 'set_grace'; at: number | null }
   /** Fix the logs' sizes as they are now, read up to there, then report `logs_read`. */
   | { do: 'read_logs' }
+  /** Gives the run up at that moment; null takes it back. */
+  | { do: 'set_hold'; at: number | null }
+  /** Others are told of a state that an effect of its own does not announce. */
+  | { do: 'announce_state' }
+  /** Report `credential_ready` once there is a credential that was not refused. */
+  | { do: 'await_credential'; refusal: Refusal }
   | { do: 'announce_ending' }
   /** End the tree: ask first and wait `graceMs`, or at once where there is nobody left to ask. */
   | { do: 'kill'; graceMs: number }
@@ -142,6 +217,15 @@ export function newLifecycle(limits: LifecycleLimits, phase: 'queued' | 'prepari
     exit: null,
     startedAt: null,
     launchError: null,
+    attempt: 1,
+    isAttemptDue: false,
+    session: 'start',
+    resumesLeft: limits.maxResumes,
+    failure: null,
+    hold: null,
+    heldMs: 0,
+    refusal: null,
+    since: null,
     verdict: null,
     survivors: null,
     endedAt: null,

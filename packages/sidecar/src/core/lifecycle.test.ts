@@ -1,11 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import {
   badResult,
+  BETWEEN_ATTEMPTS,
+  bypassed,
   cancel,
   credentialFailed,
+  credentialReady,
   deadline,
   exited,
   graceOver,
+  held,
+  holdTimeout,
   idle,
   launched,
   launchFailed,
@@ -17,6 +22,8 @@ import {
   prepared,
   queueTimeout,
   refused,
+  released,
+  RESUME_LIMITS,
   result,
   slotFree,
   tasks,
@@ -260,10 +267,13 @@ const LIFE_UP_TO: Record<Phase, LifecycleEvent[]> = {
   closing: [slotFree, prepared(), launched(), result(90), cancel(100)],
   killing: [slotFree, prepared(), launched(), result(90), cancel(100), logsRead],
   ended: [slotFree, prepared(), launched(), result(90), cancel(100), ...TO_THE_END],
+  suspending: [slotFree, prepared(), launched(), credentialFailed(90), logsRead],
+  waiting: [slotFree, prepared(), launched(), credentialFailed(90), logsRead, treeDead(100)],
 };
 
 function lifecycleIn(phase: Phase): Lifecycle {
-  const { state } = tellQueued(...LIFE_UP_TO[phase]);
+  const limits = BETWEEN_ATTEMPTS.includes(phase) ? RESUME_LIMITS : LIMITS;
+  const { state } = tell(LIFE_UP_TO[phase], newLifecycle(limits, 'queued'));
   expect(state.phase).toBe(phase);
   return state;
 }
@@ -278,13 +288,15 @@ it.each([
   ['spawning', 'starting'],
   ['running', 'running'],
   ['closing', 'running'],
+  ['suspending', 'held'],
+  ['waiting', 'held'],
   ['killing', 'ending'],
   ['ended', 'ended'],
 ] as const)('others are told that an execution %s is %s', (phase, state) => {
   expect(stateOf(lifecycleIn(phase))).toBe(state);
 });
 
-describe('an event that comes too late changes nothing', () => {
+describe('an event that does not belong to its phase changes nothing', () => {
   const samples: Record<LifecycleEvent['type'], LifecycleEvent> = {
     slot_free: slotFree,
     queue_timeout: queueTimeout(1),
@@ -296,6 +308,11 @@ describe('an event that comes too late changes nothing', () => {
     result: result(1),
     tasks: tasks(1, 1),
     credential_failed: credentialFailed(1),
+    held: held(1),
+    released: released(1),
+    hold_timeout: holdTimeout(1000),
+    credential_ready: credentialReady(1),
+    bypassed: bypassed(1),
     exited: exited(1),
     cancel: cancel(1),
     deadline: deadline(),
@@ -305,51 +322,49 @@ describe('an event that comes too late changes nothing', () => {
     logs_read: logsRead,
     tree_dead: treeDead(),
   };
-  /** The last phase an event can change something in. */
-  const lastPhase: Record<LifecycleEvent['type'], Phase> = {
-    slot_free: 'queued',
-    queue_timeout: 'queued',
-    prepared: 'preparing',
-    refused: 'preparing',
-    launched: 'spawning',
-    launch_failed: 'spawning',
-    turn_started: 'closing',
-    result: 'closing',
-    tasks: 'closing',
-    credential_failed: 'closing',
-    exited: 'killing',
-    cancel: 'closing',
-    deadline: 'closing',
-    idle: 'closing',
-    grace_over: 'running',
-    output_limit: 'closing',
-    logs_read: 'closing',
-    tree_dead: 'killing',
+  const UNSTARTED: Phase[] = ['preparing', 'spawning'];
+  const WITH_PROCESS: Phase[] = ['running', 'closing'];
+  const UNDECIDED: Phase[] = ['queued', ...UNSTARTED, ...WITH_PROCESS, ...BETWEEN_ATTEMPTS];
+  /** The phases an event can change something in. */
+  const heardIn: Record<LifecycleEvent['type'], Phase[]> = {
+    slot_free: ['queued'],
+    queue_timeout: ['queued'],
+    prepared: ['preparing'],
+    refused: ['queued', 'preparing'],
+    launched: ['spawning'],
+    launch_failed: UNSTARTED,
+    turn_started: WITH_PROCESS,
+    result: WITH_PROCESS,
+    tasks: WITH_PROCESS,
+    credential_failed: WITH_PROCESS,
+    held: ['running'],
+    released: ['running'],
+    hold_timeout: [...WITH_PROCESS, ...BETWEEN_ATTEMPTS],
+    credential_ready: ['waiting'],
+    bypassed: WITH_PROCESS,
+    exited: ['spawning', ...WITH_PROCESS, 'killing'],
+    cancel: UNDECIDED,
+    deadline: UNDECIDED,
+    idle: WITH_PROCESS,
+    grace_over: ['running'],
+    output_limit: WITH_PROCESS,
+    logs_read: ['closing'],
+    tree_dead: ['killing', 'suspending'],
   };
-  const late = Object.values(samples).flatMap((event) =>
-    PHASES.slice(PHASES.indexOf(lastPhase[event.type]) + 1).map((phase) => ({ event, phase, type: event.type })),
+  const foreign = Object.values(samples).flatMap((event) =>
+    [...PHASES, ...BETWEEN_ATTEMPTS]
+      .filter((phase) => !heardIn[event.type].includes(phase))
+      .map((phase) => ({ event, phase, type: event.type })),
   );
 
-  it.each(late)('$type while $phase', ({ event, phase }) => {
+  it.each(foreign)('$type while $phase', ({ event, phase }) => {
     const state = lifecycleIn(phase);
     expect(step(state, event)).toEqual({ state, effects: [] });
   });
 
-  it.each([
-    ...(['queued', 'preparing', 'spawning'] as const).flatMap((phase) =>
-      (['turn_started', 'result', 'tasks', 'grace_over', 'logs_read', 'tree_dead'] as const).map((type) => ({
-        type,
-        phase,
-      })),
-    ),
-    ...(['prepared', 'launched', 'launch_failed'] as const).map((type) => ({ type, phase: 'queued' as const })),
-    { type: 'launched', phase: 'preparing' } as const,
-    { type: 'logs_read', phase: 'running' } as const,
-    { type: 'tree_dead', phase: 'running' } as const,
-    { type: 'tree_dead', phase: 'closing' } as const,
-  ])('nor does one that comes too early: $type while $phase', ({ type, phase }) => {
-    const state = lifecycleIn(phase);
-    expect(step(state, samples[type])).toEqual({ state, effects: [] });
+  it.each([released(1), holdTimeout(1000)])('$type while running, but not held', (event) => {
+    const state = lifecycleIn('running');
+    expect(step(state, event)).toEqual({ state, effects: [] });
   });
 });
 

@@ -1,6 +1,8 @@
 import { type Observation, type ReasonOf } from '@outrigger/protocol';
+import { beginHold, endHold } from './hold.js';
 import { type Effect, type Lifecycle, type LifecycleEvent, type Step } from './lifecycle-state.js';
-import { doneAt, graceEnd, verdictOn } from './verdict.js';
+import { findNextAttempt, nextAttempt, suspend, withoutAttempt } from './next-attempt.js';
+import { doneAt, graceEnd, holdTimeout, verdictOn } from './verdict.js';
 
 /** A run that reports the same trouble a million times is heard a hundred times. */
 const OBSERVATIONS_MAX = 100;
@@ -46,8 +48,10 @@ export function step(state: Lifecycle, event: LifecycleEvent): Step {
       });
 
     case 'exited':
-      // A process exits once.
-      return state.phase === 'ended' || state.exit !== null ? unchanged(state) : close({ ...state, exit: event.exit });
+      // A process exits once, and one that is ended for another to take its place has nothing to say.
+      return state.exit === null && (hasProcess(state) || state.phase === 'spawning' || state.phase === 'killing')
+        ? close({ ...state, exit: event.exit })
+        : unchanged(state);
 
     case 'cancel': {
       const cancelled = { kind: 'cancelled', reason: event.reason, at: event.at } as const;
@@ -56,11 +60,32 @@ export function step(state: Lifecycle, event: LifecycleEvent): Step {
     case 'deadline':
       return onCause(state, { kind: 'hard_timeout', reason: 'deadline', at: event.at });
     case 'idle':
-      return onCause(state, { kind: 'hard_timeout', reason: 'idle', at: event.at });
-    case 'credential_failed':
-      return onCause(state, { kind: 'failed', reason: event.reason, at: event.at });
+      return onSelf(state, { kind: 'hard_timeout', reason: 'idle', at: event.at });
+    case 'credential_failed': {
+      // What the gateway holds is not refused; whoever still hears of a refusal has asked for something else.
+      if (state.limits.onCredentialFailure === 'hold' || !hasProcess(state)) return unchanged(state);
+      const told = { ...state, refusal: event.refusal ?? state.refusal };
+      return onSelf(told, { kind: 'failed', reason: event.reason, at: event.at });
+    }
+    case 'held':
+      return state.phase === 'running' && state.hold === null
+        ? beginHold(state, event.at, event.refusal)
+        : unchanged(state);
+    case 'released':
+      if (state.phase !== 'running' || state.hold === null) return unchanged(state);
+      // A timer that is late must not change the verdict.
+      return event.at < state.hold.until ? endHold(state, event.at) : onCause(state, holdTimeout(state.hold));
+    case 'hold_timeout':
+      // It may have been set for an earlier hold.
+      return state.hold === null || event.at < state.hold.until
+        ? unchanged(state)
+        : onCause(state, holdTimeout(state.hold));
+    case 'credential_ready':
+      return state.phase === 'waiting' ? goOn(state, event.at) : unchanged(state);
+    case 'bypassed':
+      return onSelf(state, { kind: 'failed', reason: 'gateway_bypassed', at: event.at });
     case 'output_limit':
-      return onCause(state, { kind: 'failed', reason: 'output_limit', at: event.at });
+      return onSelf(state, { kind: 'failed', reason: 'output_limit', at: event.at });
 
     case 'grace_over':
       return onGraceOver(state);
@@ -69,12 +94,18 @@ export function step(state: Lifecycle, event: LifecycleEvent): Step {
       return state.phase === 'closing' ? decide(state, event.stderrFailure ?? null) : unchanged(state);
 
     case 'tree_dead':
+      if (state.phase === 'suspending') return onSuspended(state, event.at, event.survivors);
       if (state.phase !== 'killing') return unchanged(state);
       return {
-        state: { ...state, phase: 'ended', survivors: event.survivors, endedAt: event.at },
+        state: { ...state, phase: 'ended', survivors: event.survivors, endedAt: event.at, since: event.at },
         effects: [{ do: 'announce_outcome' }],
       };
   }
+}
+
+/** Whether there is a process whose doings decide something. */
+function hasProcess({ phase }: Lifecycle): boolean {
+  return phase === 'running' || phase === 'closing';
 }
 
 function unchanged(state: Lifecycle): Step {
@@ -86,8 +117,12 @@ function observe(state: Lifecycle, observation: Observation): Lifecycle {
 }
 
 function onLaunched(state: Lifecycle, at: number): Step {
-  const running: Lifecycle = { ...state, phase: 'running', startedAt: at };
-  const effects: Effect[] = [{ do: 'announce_running' }, { do: 'set_deadline', at: at + state.limits.timeoutMs }];
+  const startedAt = state.startedAt ?? at;
+  const running: Lifecycle = { ...state, phase: 'running', isAttemptDue: false, startedAt, since: at };
+  const effects: Effect[] = [
+    { do: 'announce_running' },
+    { do: 'set_deadline', at: startedAt + state.limits.timeoutMs },
+  ];
   if (state.observations.length === 0 && state.exit === null) return { state: running, effects };
   const closing = close(running);
   return { state: closing.state, effects: [...effects, ...closing.effects] };
@@ -95,7 +130,7 @@ function onLaunched(state: Lifecycle, at: number): Step {
 
 /** What the stream says can still change the verdict while the logs are read for the last time. */
 function onStream(state: Lifecycle, change: Partial<Lifecycle>): Step {
-  if (state.phase !== 'running' && state.phase !== 'closing') return unchanged(state);
+  if (!hasProcess(state)) return unchanged(state);
   const changed = { ...state, ...change };
   const at = graceEnd(changed);
   const isNews = state.phase === 'running' && at !== graceEnd(state);
@@ -110,7 +145,13 @@ function onGraceOver(state: Lifecycle): Step {
 /** Something from outside that ends the run, whatever it is doing. With the verdict the set of observations is closed. */
 function onCause(state: Lifecycle, observation: Observation): Step {
   if (state.verdict !== null) return unchanged(state);
-  return close(state.observations.length < OBSERVATIONS_MAX ? observe(state, observation) : state);
+  const observed = state.observations.length < OBSERVATIONS_MAX ? observe(state, observation) : state;
+  return state.phase === 'waiting' ? endUnstarted(observed, observation.at) : close(observed);
+}
+
+/** Something the process does that ends the run. What one does that is being ended says nothing about the next one. */
+function onSelf(state: Lifecycle, observation: Observation): Step {
+  return hasProcess(state) ? onCause(state, observation) : unchanged(state);
 }
 
 /** Only what runs has logs to be read; what was not started yet ends when its turn comes. */
@@ -126,17 +167,53 @@ function close(state: Lifecycle): Step {
 function decide(state: Lifecycle, stderrFailure: ReasonOf<'failed'> | null): Step {
   const { exit, observations } = state;
   const isFlooding = observations.some((seen) => seen.kind === 'failed' && seen.reason === 'output_limit');
-  const isToBeAsked = exit === null && observations.length > 0 && !isFlooding;
+  const graceMs = exit === null && observations.length > 0 && !isFlooding ? state.limits.graceMs : 0;
+  const verdict = verdictOn(state, stderrFailure);
+  const next = findNextAttempt(state, verdict);
+  if (next === null) return kill(state, verdict, graceMs);
+  // A failure that another attempt can mend is none yet: what came besides decides, or nothing does.
+  const cleared = withoutAttempt(state);
+  if (cleared.observations.length === 0) return suspend(cleared, next, graceMs);
+  return kill({ ...cleared, exit }, verdictOn(cleared), graceMs);
+}
+
+function kill(state: Lifecycle, verdict: Lifecycle['verdict'], graceMs: number): Step {
   return {
-    state: { ...state, phase: 'killing', verdict: verdictOn(state, stderrFailure) },
-    effects: [{ do: 'announce_ending' }, { do: 'kill', graceMs: isToBeAsked ? state.limits.graceMs : 0 }],
+    state: { ...state, phase: 'killing', verdict, since: verdict?.at ?? state.since },
+    effects: [{ do: 'announce_ending' }, { do: 'kill', graceMs }],
   };
 }
 
-/** The end of an execution that never had a process. */
+/**
+ * Two trees of one execution never live at the same time: unless it is known that nothing survives, there is no further
+ * attempt, and the failure of this one stands. Survivors change no verdict that something else brought about.
+ */
+function onSuspended(state: Lifecycle, at: number, survivors: number | null): Step {
+  const suspended: Lifecycle = { ...state, survivors };
+  if (state.observations.length > 0) return endUnstarted(suspended, at);
+  if (survivors !== 0) return endUnstarted(state.failure === null ? suspended : observe(suspended, state.failure), at);
+  const waiting: Lifecycle = { ...suspended, phase: 'waiting' };
+  if (waiting.hold === null) return goOn(waiting, at);
+  return { state: waiting, effects: [{ do: 'await_credential', refusal: waiting.hold.refusal }] };
+}
+
+/** Nothing is started any more where a time is up, though its timer was not heard of yet. */
+function goOn(state: Lifecycle, at: number): Step {
+  const due = verdictOn(state);
+  return due !== null && due.at <= at ? endUnstarted(state, at) : nextAttempt(state, at);
+}
+
+/** The end of an execution that has no process. */
 function endUnstarted(state: Lifecycle, at: number): Step {
   return {
-    state: { ...state, phase: 'ended', verdict: verdictOn(state), survivors: 0, endedAt: at },
+    state: {
+      ...state,
+      phase: 'ended',
+      verdict: verdictOn(state),
+      survivors: state.startedAt === null ? 0 : state.survivors,
+      endedAt: at,
+      since: at,
+    },
     effects: [{ do: 'announce_ending' }, { do: 'announce_outcome' }],
   };
 }

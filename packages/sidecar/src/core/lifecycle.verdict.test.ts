@@ -5,6 +5,7 @@ import {
   cancel,
   credentialFailed,
   deadline,
+  everyOrder,
   exited,
   graceOver,
   idle,
@@ -26,16 +27,6 @@ import {
   turnStarted,
 } from '../testing/lives.js';
 import { type LifecycleEvent } from './lifecycle-state.js';
-
-/** What the run prints comes in its order; everything else can be heard of at any time. */
-function everyOrder(printed: readonly LifecycleEvent[], heard: readonly LifecycleEvent[]): LifecycleEvent[][] {
-  const [next, ...rest] = printed;
-  return [
-    ...(next === undefined ? [] : everyOrder(rest, heard).map((order) => [next, ...order])),
-    ...heard.flatMap((event, i) => everyOrder(printed, heard.toSpliced(i, 1)).map((order) => [event, ...order])),
-    ...(next === undefined && heard.length === 0 ? [[]] : []),
-  ];
-}
 
 interface Case {
   title: string;

@@ -14,10 +14,18 @@ import { createRedactor } from './redact.js';
 
 const SUCCEEDED: Verdict = { status: 'succeeded', reason: 'completed', at: 1500 };
 const CRASHED: Verdict = { status: 'failed', reason: 'crashed', at: 1500 };
+const CREDENTIAL = { id: 'team-a', generation: 3 };
 const AGENT_ERROR: Verdict = { status: 'failed', reason: 'agent_error', at: 1500 };
 
 const unstarted: Lifecycle = {
-  ...newLifecycle({ timeoutMs: 1, graceMs: 1, backgroundTimeoutMs: 1 }),
+  ...newLifecycle({
+    timeoutMs: 1,
+    graceMs: 1,
+    backgroundTimeoutMs: 1,
+    holdTimeoutMs: 1000,
+    onCredentialFailure: 'fail',
+    maxResumes: 0,
+  }),
   survivors: 0,
   endedAt: 1600,
 };
@@ -46,7 +54,7 @@ function build(facts: Partial<OutcomeFacts>, verdict: Verdict): Outcome {
       executionId: 'e1',
       lifecycle: started,
       report: EMPTY_REPORT,
-      credentialId: null,
+      credential: null,
       acceptedAtEpochMs: 1_700_000_000_000.4,
       acceptedAtMs: 1000,
       ...facts,
@@ -59,7 +67,7 @@ function build(facts: Partial<OutcomeFacts>, verdict: Verdict): Outcome {
 
 describe('an outcome', () => {
   it('has everything that is known of a run that succeeded', () => {
-    expect(build({ report: REPORT, credentialId: 'team-a' }, SUCCEEDED)).toEqual({
+    expect(build({ report: REPORT, credential: CREDENTIAL }, SUCCEEDED)).toEqual({
       executionId: 'e1',
       status: 'succeeded',
       reason: 'completed',
@@ -79,13 +87,13 @@ describe('an outcome', () => {
       endedAt: 1_700_000_000_500,
       closedAt: 1_700_000_000_600,
       heldMs: 0,
-      credential: { id: 'team-a', generation: 1 },
+      credential: CREDENTIAL,
     });
   });
 
   it('has no more than the least of a run that was never started', () => {
     const verdict: Verdict = { status: 'cancelled', reason: 'drained', at: 1500 };
-    expect(build({ lifecycle: unstarted, credentialId: 'team-a' }, verdict)).toEqual({
+    expect(build({ lifecycle: unstarted, credential: CREDENTIAL }, verdict)).toEqual({
       executionId: 'e1',
       status: 'cancelled',
       reason: 'drained',
@@ -116,7 +124,7 @@ describe('an outcome', () => {
   });
 
   it('names no credential where none was used', () => {
-    expect(build({ credentialId: null }, SUCCEEDED)).not.toHaveProperty('credential');
+    expect(build({ credential: null }, SUCCEEDED)).not.toHaveProperty('credential');
   });
 
   it('says when to try again where a limit was the reason, and nowhere else', () => {
@@ -131,6 +139,25 @@ describe('an outcome', () => {
   it('is retryable when its reason is', () => {
     expect(build({}, CRASHED).retryable).toBe(true);
     expect(build({}, AGENT_ERROR).retryable).toBe(OUTCOME_REASONS.agent_error.retryable);
+  });
+
+  it('says when to try again as the provider said it to the gateway, rather than to the run', () => {
+    const rateLimited: Verdict = { status: 'failed', reason: 'rate_limited', at: 1500 };
+    const refusal = { reason: 'rate_limited', message: 'used up', generation: 1 } as const;
+    const retryAt = (lifecycle: Partial<Lifecycle>) =>
+      build({ lifecycle: { ...started, ...lifecycle }, report: REPORT }, rateLimited).retryAt;
+    expect(retryAt({ refusal: { ...refusal, retryAt: 1_900_000_000_000 } })).toBe(1_900_000_000_000);
+    expect(retryAt({ refusal })).toBe(REPORT.retryAt);
+    expect(retryAt({ refusal: { ...refusal, reason: 'billing', retryAt: 1_900_000_000_000 } })).toBe(REPORT.retryAt);
+  });
+
+  it('says how long the run was held, up to its end, and how many attempts it had', () => {
+    const refusal = { reason: 'auth_expired', message: '', generation: 1 } as const;
+    const hold = { since: 1400.2, until: 1700, refusal };
+    const lifecycle = { ...started, attempt: 3, heldMs: 10, hold };
+    expect(build({ lifecycle }, SUCCEEDED)).toMatchObject({ heldMs: 110, attempts: 3 });
+    expect(build({ lifecycle: { ...lifecycle, hold: null } }, SUCCEEDED)).toMatchObject({ heldMs: 10 });
+    expect(build({ lifecycle: { ...unstarted, attempt: 1 } }, CRASHED)).toMatchObject({ heldMs: 0, attempts: 0 });
   });
 
   it('was closed at its end where nothing later is known', () => {
@@ -172,6 +199,18 @@ describe('the message', () => {
       expect(message(verdict, { exit: null }, REPORT)).toBe(OUTCOME_REASONS[reason].meaning);
     },
   );
+
+  it('of a refused credential is what the provider said of it, where that is known', () => {
+    const expired: Verdict = { status: 'failed', reason: 'auth_expired', at: 1 };
+    const { meaning } = OUTCOME_REASONS.auth_expired;
+    const refused = (words: string) => ({
+      refusal: { reason: 'auth_expired', message: words, generation: 1 } as const,
+    });
+    expect(message(expired, refused('it ran out'), REPORT)).toBe(`${meaning} The provider said: it ran out`);
+    expect(message(expired, refused(''), REPORT)).toBe('it broke');
+    expect(message(expired, refused(meaning))).toBe(meaning);
+    expect(message(AGENT_ERROR, refused('it ran out'), REPORT)).toBe('it broke');
+  });
 
   it('of anything else is what the reason means', () => {
     const deadline: Verdict = { status: 'timed_out', reason: 'deadline', at: 1 };

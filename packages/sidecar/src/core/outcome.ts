@@ -1,4 +1,5 @@
 import { type Outcome, OUTCOME_REASONS, type OutcomeReason, type Verdict } from '@outrigger/protocol';
+import { heldUntil } from './hold.js';
 import { type Exit, type Lifecycle } from './lifecycle-state.js';
 import { type Redactor } from './redact.js';
 
@@ -34,7 +35,10 @@ export interface OutcomeFacts {
   readonly executionId: string;
   readonly lifecycle: Lifecycle;
   readonly report: RunReport;
-  readonly credentialId: string | null;
+  /** When the agent may admit again what it has not; null: it does not say. */
+  readonly retryAt?: number | null;
+  /** The last one that was used. */
+  readonly credential: { readonly id: string; readonly generation: number } | null;
   /** Epoch ms at acceptance, and the monotonic ms of the same moment: every other time is derived from the two. */
   readonly acceptedAtEpochMs: number;
   readonly acceptedAtMs: number;
@@ -51,7 +55,7 @@ export function buildOutcome(facts: OutcomeFacts, verdict: Verdict): Outcome {
     reason: verdict.reason,
     message: describe(verdict, lifecycle, report),
     retryable: OUTCOME_REASONS[verdict.reason].retryable,
-    ...optional('retryAt', verdict.reason === 'rate_limited' ? report.retryAt : null),
+    ...optional('retryAt', verdict.reason === 'rate_limited' ? retryAtOf(lifecycle, report) : (facts.retryAt ?? null)),
     ...optional('result', verdict.status === 'succeeded' ? report.resultText : null),
     ...(verdict.status === 'succeeded' && report.isResultTruncated ? { resultTruncated: true as const } : {}),
     ...optional('sessionId', report.sessionId),
@@ -61,16 +65,13 @@ export function buildOutcome(facts: OutcomeFacts, verdict: Verdict): Outcome {
     ...optional('usage', report.usage),
     exit: { code: lifecycle.exit?.code ?? null, signal: lifecycle.exit?.signal ?? null },
     survivors: lifecycle.survivors,
-    attempts: hasStarted ? 1 : 0,
+    attempts: hasStarted ? lifecycle.attempt - (lifecycle.isAttemptDue ? 1 : 0) : 0,
     acceptedAt: Math.round(facts.acceptedAtEpochMs),
     ...optional('startedAt', lifecycle.startedAt === null ? null : toEpoch(lifecycle.startedAt)),
     endedAt: toEpoch(verdict.at),
     closedAt: toEpoch(lifecycle.endedAt ?? verdict.at),
-    heldMs: 0,
-    ...optional(
-      'credential',
-      hasStarted && facts.credentialId !== null ? { id: facts.credentialId, generation: 1 } : null,
-    ),
+    heldMs: Math.round(heldUntil(lifecycle, verdict.at)),
+    ...optional('credential', hasStarted ? facts.credential : null),
   };
 }
 
@@ -100,9 +101,15 @@ const NOT_TOLD_BY_RUN: readonly OutcomeReason[] = ['crashed', 'no_result', 'out_
 export function describe(verdict: Verdict, lifecycle: Lifecycle, report: RunReport): string {
   const { meaning } = OUTCOME_REASONS[verdict.reason];
   if (verdict.reason === 'spawn_failed' && lifecycle.launchError !== null) return lifecycle.launchError;
+  const said = lifecycle.refusal?.reason === verdict.reason ? lifecycle.refusal.message : '';
+  if (said !== '' && said !== meaning) return `${meaning} The provider said: ${said}`;
   if (verdict.reason === 'crashed' && lifecycle.exit !== null) return describeCrash(lifecycle.exit, report);
   const isToldByRun = verdict.status === 'failed' && !NOT_TOLD_BY_RUN.includes(verdict.reason);
   return isToldByRun ? (report.errorText ?? meaning) : meaning;
+}
+
+function retryAtOf({ refusal }: Lifecycle, report: RunReport): number | null {
+  return (refusal?.reason === 'rate_limited' ? refusal.retryAt : undefined) ?? report.retryAt;
 }
 
 /** Stderr may say what the process did not: a flag it does not know, for one. */

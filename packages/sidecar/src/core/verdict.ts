@@ -1,5 +1,5 @@
 import { mergeObservations, type Observation, type ReasonOf, type Verdict } from '@outrigger/protocol';
-import { type Exit, type Lifecycle } from './lifecycle-state.js';
+import { type Exit, type Hold, type Lifecycle } from './lifecycle-state.js';
 
 /** What a state of an execution amounts to: when it is done, and how it ended. */
 
@@ -58,8 +58,19 @@ function deadlineObservation(state: Lifecycle): Observation[] {
   return [{ kind: 'hard_timeout', reason: 'deadline', at: state.startedAt + state.limits.timeoutMs }];
 }
 
+/** The end of the hold, on the same terms. A hold for want of any credential is nobody's refusal. */
+function holdObservation({ hold }: Lifecycle): Observation[] {
+  return hold === null ? [] : [holdTimeout(hold)];
+}
+
+export function holdTimeout({ until, refusal: { reason } }: Hold): Observation {
+  return reason === 'credential_missing'
+    ? { kind: 'hard_timeout', reason: 'hold', at: until }
+    : { kind: 'failed', reason, at: until };
+}
+
 /** The verdict on everything that is known; null while nothing that decides is. */
 export function verdictOn(state: Lifecycle, stderrFailure: ReasonOf<'failed'> | null = null): Verdict | null {
   const own = ownObservations(state, stderrFailure);
-  return mergeObservations([...state.observations, ...own, ...deadlineObservation(state)]);
+  return mergeObservations([...state.observations, ...own, ...deadlineObservation(state), ...holdObservation(state)]);
 }

@@ -16,7 +16,7 @@ export function healthHandler(supervisor: Supervisor): RequestListener {
         answer(200, { status: 'ok', agentId: supervisor.agentId, counts: supervisor.counts() });
         break;
       case '/readyz': {
-        const problem = notReady(supervisor);
+        const { problem } = supervisor;
         answer(problem === null ? 200 : 503, { ready: problem === null, ...(problem === null ? {} : { problem }) });
         break;
       }
@@ -24,9 +24,4 @@ export function healthHandler(supervisor: Supervisor): RequestListener {
         answer(404, { error: 'there are /healthz and /readyz; the protocol is a WebSocket at /' });
     }
   };
-}
-
-function notReady(supervisor: Supervisor): string | null {
-  if (supervisor.isDraining) return 'draining';
-  return supervisor.hasCredential ? null : 'credential_missing';
 }

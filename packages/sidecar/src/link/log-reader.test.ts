@@ -205,6 +205,13 @@ describe('a log that its run has taken away', () => {
         symlinkSync('/etc/passwd', path);
       },
     ],
+    [
+      'replaced by another file',
+      () => {
+        writeFileSync(join(folder, 'other'), 'foreign\n');
+        renameSync(join(folder, 'other'), path);
+      },
+    ],
     ['removed with its folder', () => rmSync(folder, { recursive: true })],
   ];
   afterEach(() => mkdirSync(folder, { recursive: true }));

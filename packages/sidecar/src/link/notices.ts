@@ -1,23 +1,36 @@
 import { CURSOR_START, type ExecutionSummary, type Outcome } from '@outrigger/protocol';
+import { type CredentialNotice, type Credentials } from '../credentials/credentials.js';
 import { type Run } from '../supervision/run.js';
-import { type Supervisor } from '../supervision/supervisor.js';
+import { type AdmissionNotice, type Supervisor } from '../supervision/supervisor.js';
 import { type Channel } from './channel.js';
 
 /** Tells one connection of every execution's states and outcomes, whoever dispatched it. */
 export class Notices {
   readonly #supervisor: Supervisor;
+  readonly #credentials: Credentials;
   readonly #channel: Channel;
   /** Outcomes still to be sent again; they are paced, because there can be many. */
   readonly #resend: string[] = [];
   /** Executions of which there is something to tell once the snapshot is out; null: it is. */
   #held: Set<Run> | null = null;
+  /** News of admission since `welcome`, the latest of each type. */
+  readonly #admission = new Map<AdmissionNotice['type'], AdmissionNotice>();
+  readonly #onAdmission: (notice: AdmissionNotice) => void;
+  readonly #onNotice: (notice: CredentialNotice) => void;
   readonly #onState: (run: Run) => void;
   readonly #onOutcome: (run: Run, outcome: Outcome) => void;
 
   /** @param guard Makes a notice, and keeps whoever caused it from hearing that it failed. */
-  constructor(supervisor: Supervisor, channel: Channel, guard: (step: () => void) => void) {
+  constructor(
+    { supervisor, credentials }: { readonly supervisor: Supervisor; readonly credentials: Credentials },
+    channel: Channel,
+    guard: (step: () => void) => void,
+  ) {
     this.#supervisor = supervisor;
+    this.#credentials = credentials;
     this.#channel = channel;
+    this.#onAdmission = (notice) => guard(() => this.#sendAdmission(notice));
+    this.#onNotice = (notice) => guard(() => this.#sendNotice(notice));
     this.#onState = (run) => guard(() => this.#tell(run, () => this.#sendState(run)));
     this.#onOutcome = (run, outcome) => guard(() => this.#tell(run, () => this.#sendOutcome(run, outcome)));
   }
@@ -28,13 +41,18 @@ export class Notices {
     this.#resend.push(...snapshot.flatMap(({ executionId, outcome }) => (outcome === undefined ? [] : executionId)));
     this.#supervisor.on('state', this.#onState);
     this.#supervisor.on('outcome', this.#onOutcome);
+    this.#supervisor.on('admission', this.#onAdmission);
+    this.#credentials.on('notice', this.#onNotice);
   }
 
   /** Sends what was noted, the outcomes as far as there is room, and from now on what happens as it happens. */
   resume(): void {
-    const held = this.#held ?? [];
+    const held = this.#held;
     this.#held = null;
-    for (const run of held) {
+    if (held !== null) this.#credentials.holds.pending().forEach((notice) => this.#channel.send(notice));
+    this.#admission.forEach((notice) => this.#channel.send(notice));
+    this.#admission.clear();
+    for (const run of held ?? []) {
       if (run.outcome === null) this.#sendState(run);
       else this.#resend.push(run.id);
     }
@@ -49,7 +67,23 @@ export class Notices {
   stop(): void {
     this.#supervisor.off('state', this.#onState);
     this.#supervisor.off('outcome', this.#onOutcome);
+    this.#supervisor.off('admission', this.#onAdmission);
+    this.#credentials.off('notice', this.#onNotice);
     this.#resend.length = 0;
+  }
+
+  /** Before the snapshot is out nobody knows what a notice is about; what still matters then is sent with it. */
+  #sendNotice(notice: CredentialNotice): void {
+    if (this.#held === null) this.#channel.send(notice);
+  }
+
+  #sendAdmission(notice: AdmissionNotice): void {
+    if (this.#held === null) this.#channel.send(notice);
+    else {
+      // The order is that of the latest.
+      this.#admission.delete(notice.type);
+      this.#admission.set(notice.type, notice);
+    }
   }
 
   #tell(run: Run, send: () => void): void {
@@ -58,13 +92,14 @@ export class Notices {
   }
 
   #sendState(run: Run): void {
-    const { executionId, state, attempt, startedAt, acceptedAt, verdict, end } = run.summary();
+    const { executionId, state, since, attempt, hold, verdict, end } = run.summary();
     this.#channel.send({
       type: 'state',
       executionId,
       state,
-      at: verdict?.at ?? startedAt ?? acceptedAt,
+      at: verdict?.at ?? since,
       attempt,
+      ...(hold === undefined ? {} : { hold }),
       ...(verdict === undefined ? {} : { verdict }),
       ...(end === undefined ? {} : { end }),
     });

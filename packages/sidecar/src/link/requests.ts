@@ -1,4 +1,5 @@
-import { type Request, type RequestType, type Result, type Welcome } from '@outrigger/protocol';
+import { type Request, type RequestType, type Result, type Welcome, WireError } from '@outrigger/protocol';
+import { type Credentials } from '../credentials/credentials.js';
 import { type Supervisor } from '../supervision/supervisor.js';
 import { type Subscriptions } from './subscriptions.js';
 
@@ -6,13 +7,20 @@ import { type Subscriptions } from './subscriptions.js';
 export interface RequestContext {
   readonly supervisor: Supervisor;
   readonly subscriptions: Subscriptions;
-  /** Who this sidecar is, and its credential in force. */
-  readonly identity: () => Pick<Welcome, 'agentId' | 'bootId' | 'generation'>;
+  readonly credentials: Credentials;
+  /** Who this sidecar is. */
+  readonly identity: () => Pick<Welcome, 'agentId' | 'bootId'>;
 }
 
+/** An answer that takes time comes when it is there; others may overtake it. */
+type Handler<T extends RequestType> = (frame: Request<T>, context: RequestContext) => Result<T> | Promise<Result<T>>;
+
 /** How each request is answered, one entry per type. An entry throws a WireError to refuse. */
-const HANDLERS: { [T in RequestType]: (frame: Request<T>, context: RequestContext) => Result<T> } = {
-  dispatch: ({ executionId, request }, { supervisor }) => supervisor.dispatch(executionId, request),
+const HANDLERS: { [T in RequestType]: Handler<T> } = {
+  dispatch: ({ executionId, request }, { supervisor, credentials }) => {
+    if (request.preflight !== true || supervisor.isKnown(executionId)) return supervisor.dispatch(executionId, request);
+    return refuseBadCredential(credentials).then(() => supervisor.dispatch(executionId, request));
+  },
 
   cancel: ({ executionId }, { supervisor }) => supervisor.cancel(executionId),
 
@@ -35,15 +43,39 @@ const HANDLERS: { [T in RequestType]: (frame: Request<T>, context: RequestContex
     return {};
   },
 
-  status: ({ executionId }, { supervisor, identity }) => {
-    const { agentId, bootId, generation } = identity();
+  status: (frame, { supervisor, credentials, identity }) => {
+    const { executionId } = frame;
+    const { agentId, bootId } = identity();
     const execution = executionId === undefined ? {} : { execution: supervisor.run(executionId).summary() };
-    return { agentId, bootId, generation, counts: supervisor.counts(), ...execution };
+    const standing = { counts: supervisor.counts(), ...supervisor.obstacles };
+    const status = { agentId, bootId, ...credentials.identity, ...standing, ...execution };
+    if (frame.preflight !== true) return status;
+    return credentials.preflight().then((preflight) => ({ ...status, ...credentials.identity, preflight }));
   },
+
+  swap_credential: ({ credential, ifGeneration }, { credentials }) => credentials.slot.swap(credential, ifGeneration),
+
+  drain: ({ type: _type, id: _id, ...wish }, { supervisor }) => supervisor.drain(wish),
+
+  resume_admission: (_frame, { supervisor }) => supervisor.resumeAdmission(),
 };
 
+/** What cannot be found out refuses nothing. */
+async function refuseBadCredential(credentials: Credentials): Promise<void> {
+  const { verdict, reason, message, retryAt } = await credentials.preflight();
+  // That there is none is for admission to say, which knows what the caller wants done about it.
+  if (verdict !== 'refused' || reason === 'credential_missing') return;
+  throw new WireError('credential_refused', `the provider refuses the agent's credential: ${message ?? reason}`, {
+    reason,
+    ...(retryAt === undefined ? {} : { retryAt }),
+  });
+}
+
 /** Carries out a request. @throws WireError when it is refused. */
-export function answerRequest<T extends RequestType>(frame: Request<T>, context: RequestContext): Result<T> {
-  const handler = HANDLERS[frame.type as T] as (frame: Request<T>, context: RequestContext) => Result<T>;
+export function answerRequest<T extends RequestType>(
+  frame: Request<T>,
+  context: RequestContext,
+): Result<T> | Promise<Result<T>> {
+  const handler = HANDLERS[frame.type as T] as Handler<T>;
   return handler(frame, context);
 }

@@ -6,8 +6,10 @@ import { CLOSE_CODES, CURSOR_START, SUBPROTOCOL } from '@outrigger/protocol';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { Credentials } from '../credentials/credentials.js';
 import { currentRedactor } from '../redaction.js';
 import { StateFolder } from '../state/folder.js';
+import { environmentAccess } from '../supervision/access.js';
 import { Supervisor } from '../supervision/supervisor.js';
 import { fixedToken } from './authenticate.js';
 import { type WelcomeFactory } from './handshake.js';
@@ -30,13 +32,14 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'outrigger-link-'));
   const logger = pino({ level: 'error' }, { write: (line: string) => void errors.push(JSON.parse(line)) });
   const redactor = currentRedactor(() => []);
+  const credentials = new Credentials('env', { kind: 'api_key', id: 'test', secret: 'a-credential-for-tests' });
   supervisor = new Supervisor({
     agentId: 'agent',
     maxExecutions: 1,
     command: '/bin/echo',
-    upstream: null,
     passedVariables: [],
-    credential: { kind: 'api_key', id: 'test', secret: 'a-credential-for-tests' },
+    credentials,
+    access: environmentAccess(credentials.slot, null),
     state: new StateFolder(folder, null),
     markers: [],
     runUser: null,
@@ -49,6 +52,7 @@ beforeEach(async () => {
     allowedOrigins: [],
     tls: null,
     supervisor,
+    credentials,
     welcome: (refused) => {
       failIf('welcome');
       return welcome(refused);
@@ -81,7 +85,9 @@ const welcome: WelcomeFactory = (refused) => ({
   killMethods: [],
   isolation: 'none',
   limits: {},
+  credentialMode: 'env',
   generation: 1,
+  credentialId: 'test',
   counts: supervisor.counts(),
   refused,
 });

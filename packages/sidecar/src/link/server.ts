@@ -6,6 +6,7 @@ import { type Duplex } from 'node:stream';
 import { LIMITS, SUBPROTOCOL } from '@outrigger/protocol';
 import { type Logger } from 'pino';
 import { WebSocketServer } from 'ws';
+import { type Credentials } from '../credentials/credentials.js';
 import { type CurrentRedactor } from '../redaction.js';
 import { type Supervisor } from '../supervision/supervisor.js';
 import { Gatekeeper, type Refusal, type TokenSource } from './authenticate.js';
@@ -25,6 +26,7 @@ export interface LinkOptions {
   readonly allowedOrigins: readonly string[];
   readonly tls: { readonly certPath: string; readonly keyPath: string } | null;
   readonly supervisor: Supervisor;
+  readonly credentials: Credentials;
   readonly welcome: WelcomeFactory;
   readonly redactor: CurrentRedactor;
   readonly logger: Logger;
@@ -42,7 +44,7 @@ export async function listen(options: LinkOptions): Promise<Link> {
   http.maxConnections = CONNECTIONS_MAX;
   http.headersTimeout = HEADERS_TIMEOUT_MS;
 
-  const { supervisor, welcome, redactor } = options;
+  const { supervisor, credentials, welcome, redactor } = options;
   const gatekeeper = new Gatekeeper(options.tokens, options.allowedOrigins);
   const sessions = new Set<Session>();
   const sockets = new WebSocketServer({
@@ -68,7 +70,7 @@ export async function listen(options: LinkOptions): Promise<Link> {
         () => request.socket.bytesRead,
         () => logger.warn('host fell silent'),
       );
-      const session = new Session({ socket, supervisor, welcome, redactor, logger });
+      const session = new Session({ socket, supervisor, credentials, welcome, redactor, logger });
       sessions.add(session);
       socket.on('close', () => sessions.delete(session));
     });

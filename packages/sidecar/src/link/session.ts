@@ -1,6 +1,16 @@
-import { type ClientFrame, type CloseReason, type Hello, LIMITS, type Request, WireError } from '@outrigger/protocol';
+import {
+  type ClientFrame,
+  type CloseReason,
+  type Hello,
+  LIMITS,
+  type Request,
+  type RequestType,
+  type Result,
+  WireError,
+} from '@outrigger/protocol';
 import { type Logger } from 'pino';
 import { type WebSocket } from 'ws';
+import { type Credentials } from '../credentials/credentials.js';
 import { type CurrentRedactor } from '../redaction.js';
 import { type Supervisor } from '../supervision/supervisor.js';
 import { Channel } from './channel.js';
@@ -16,6 +26,7 @@ export { type WelcomeFactory } from './handshake.js';
 export interface SessionOptions {
   readonly socket: WebSocket;
   readonly supervisor: Supervisor;
+  readonly credentials: Credentials;
   readonly welcome: WelcomeFactory;
   readonly redactor: CurrentRedactor;
   readonly logger: Logger;
@@ -49,7 +60,7 @@ export class Session {
       onFailed: (error) => this.#fail(error),
       send: (frame) => this.#channel.send(frame),
     });
-    this.#notices = new Notices(supervisor, this.#channel, (step) => this.#guard(step));
+    this.#notices = new Notices(options, this.#channel, (step) => this.#guard(step));
     this.#helloTimer = setTimeout(() => this.close('helloTimeout'), LIMITS.helloTimeoutMs);
     const incoming = new Incoming(this.#channel, {
       onFrame: (frame) => this.#guard(() => this.#onFrame(frame)),
@@ -96,14 +107,24 @@ export class Session {
     try {
       const result = answerRequest(frame, {
         supervisor: this.#options.supervisor,
+        credentials: this.#options.credentials,
         subscriptions: this.#subscriptions,
         identity: () => this.#options.welcome([]),
       });
-      this.#channel.send({ type: 'reply', id: frame.id, ok: true, result });
+      if (!(result instanceof Promise)) this.#reply(frame, result);
+      else result.then((late) => this.#reply(frame, late)).catch((error: unknown) => this.#replyFailed(frame, error));
     } catch (error) {
-      this.#replyError(frame.id, error);
-      if (!(error instanceof WireError)) this.close('internal');
+      this.#replyFailed(frame, error);
     }
+  }
+
+  #reply({ id }: Request, result: Result<RequestType>): void {
+    this.#channel.send({ type: 'reply', id, ok: true, result });
+  }
+
+  #replyFailed({ id }: Request, error: unknown): void {
+    this.#replyError(id, error);
+    if (!(error instanceof WireError)) this.close('internal');
   }
 
   /** Sends what waits for room: first the whole snapshot, so that all else can be understood. */

@@ -1,8 +1,8 @@
-import { type Cursor, LIMITS, type Log as LogName, type SidecarFrame, WireError } from '@outrigger/protocol';
+import { type Cursor, LIMITS, type SidecarFrame } from '@outrigger/protocol';
 import { type CurrentRedactor } from '../redaction.js';
 import { type Run } from '../supervision/run.js';
-import { seenBytes } from './log-extent.js';
-import { LogReader, type Stretch } from './log-reader.js';
+import { type Stretch } from './log-reader.js';
+import { OutputReader, type PlacedStretch } from './output-reader.js';
 import { TURN_BYTES, turns } from './turns.js';
 
 export interface SubscriptionOptions {
@@ -22,7 +22,7 @@ export interface SubscriptionOptions {
 export class Subscription {
   readonly #options: SubscriptionOptions;
   readonly #stopListening: () => void;
-  #readers: LogReader[] = [];
+  readonly #reader: OutputReader;
   #creditBytes: number;
   readonly #turn = () => this.#send();
 
@@ -30,7 +30,7 @@ export class Subscription {
   constructor(options: SubscriptionOptions) {
     this.#options = options;
     this.#creditBytes = Math.min(options.creditBytes, LIMITS.creditBytesMax);
-    this.#openLogs();
+    this.#reader = new OutputReader(options.run, options);
     this.#stopListening = options.run.onGrowth(() => this.resume());
     this.resume();
   }
@@ -50,26 +50,7 @@ export class Subscription {
   close(): void {
     this.#stopListening();
     turns.withdraw(this.#turn);
-    this.#readers.forEach((reader) => reader.close());
-    this.#readers = [];
-  }
-
-  /** An execution has no logs before its files are made, and none at all if it never got that far. */
-  #openLogs(): void {
-    const { run, from, redactor } = this.#options;
-    if (from.attempt !== 1) throw outsideLogs(`attempt ${from.attempt} does not exist`);
-    if (run.attempt === null) {
-      if (from.stdout + from.stderr > 0) throw outsideLogs('the execution has no output');
-      return;
-    }
-    const { stdout, stderr } = run.attempt;
-    this.#readers = [
-      new LogReader('stdout', stdout, { position: from.stdout, redactor }),
-      new LogReader('stderr', stderr, { position: from.stderr, redactor }),
-    ];
-    if (from.stdout <= seenBytes(stdout) && from.stderr <= seenBytes(stderr)) return;
-    this.#readers.forEach((reader) => reader.close());
-    throw outsideLogs('it lies behind the end of the output');
+    this.#reader.close();
   }
 
   /** What fails here is this reader's loss and nobody else's. */
@@ -84,7 +65,6 @@ export class Subscription {
   }
 
   #sendTurn(): number {
-    if (this.#readers.length === 0 && this.#options.run.attempt !== null) this.#openLogs();
     let turnBytes = 0;
     while (turnBytes < TURN_BYTES) {
       if (this.#creditBytes <= 0 || !this.#options.hasRoom()) return turnBytes;
@@ -96,21 +76,21 @@ export class Subscription {
     return turnBytes;
   }
 
-  /** Sends one frame, the logs taking turns. Returns the bytes that were looked at; null: there is nothing to do. */
+  /** Sends one frame. Returns the bytes that were looked at; null: there is nothing to do. */
   #sendNext(): number | null {
-    for (const reader of this.#readers) {
-      const stretch = reader.next();
-      if (stretch === null) continue;
-      this.#readers.reverse();
-      return stretch.kind === 'nothing_yet' ? stretch.lookedAtBytes : this.#sendStretch(reader.name, stretch);
-    }
-    return null;
+    const next = this.#reader.next();
+    if (next === null) return null;
+    const { stretch, ...place } = next;
+    return stretch.kind === 'nothing_yet' ? stretch.lookedAtBytes : this.#sendStretch(place, stretch);
   }
 
-  #sendStretch(log: LogName, stretch: Exclude<Stretch, { kind: 'nothing_yet' }>): number {
+  #sendStretch(
+    { attempt, log }: Omit<PlacedStretch, 'stretch'>,
+    stretch: Exclude<Stretch, { kind: 'nothing_yet' }>,
+  ): number {
     const { name, run } = this.#options;
     const { start, end } = stretch;
-    const batch = { subscription: name, executionId: run.id, attempt: 1, start, end };
+    const batch = { subscription: name, executionId: run.id, attempt, start, end };
     if (stretch.kind === 'gap') {
       this.#options.send({ type: 'gap', ...batch, log, reason: stretch.reason });
       return end - start;
@@ -126,8 +106,4 @@ export class Subscription {
     this.#creditBytes -= end - start;
     return end - start;
   }
-}
-
-function outsideLogs(message: string): WireError {
-  return new WireError('invalid', `cursor: ${message}`, { issues: [{ path: 'from', message }] });
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { type Credential } from '@outrigger/protocol';
 import { z } from 'zod';
-import { type Credential } from '../claude/environment.js';
 import { OptionError } from './option-error.js';
 import { type Environment } from './parse.js';
 

@@ -1,7 +1,6 @@
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
-import { idSchema } from '@outrigger/protocol';
-import { type Credential } from '../claude/environment.js';
+import { type Credential, idSchema } from '@outrigger/protocol';
 import { findExecutable } from '../process/executable.js';
 import { readCredential } from './credential.js';
 import { OptionError } from './option-error.js';

@@ -24,7 +24,9 @@ interface Option {
 }
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
-const DRAIN_TIMEOUT_MS_MAX = 24 * 60 * 60 * 1000;
+const MINUTE_MS = 60 * 1000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
 
 /** Every option: from an entry here come the flag, the variable, its place in `--help` and the value's type. */
 export const OPTIONS = {
@@ -44,6 +46,54 @@ export const OPTIONS = {
     default: 'claude',
   },
   upstream: { value: 'URL', help: "the provider's API (default: the CLI's own)", schema: upstreamSchema },
+  'credential-mode': {
+    value: 'MODE',
+    help: 'gateway: runs reach the provider through the sidecar, which can swap credentials; env: by themselves',
+    schema: z.enum(['gateway', 'env']),
+    default: 'gateway',
+  },
+  'gateway-path': {
+    value: 'PATH',
+    help: 'send this path on besides those Claude Code needs',
+    schema: z.string().regex(/^\/[\x21-\x3e\x40-\x7e]*$/, 'must be a path without a query'),
+    isList: true,
+  },
+  'first-byte-timeout-ms': {
+    value: 'N',
+    help: 'how long the provider may take to begin an answer',
+    schema: wholeNumber(1, HOUR_MS),
+    default: '600000',
+  },
+  'upstream-idle-timeout-ms': {
+    value: 'N',
+    help: 'silence within an answer after which it is cut, so that the CLI tries again',
+    schema: wholeNumber(1, HOUR_MS),
+    default: '90000',
+  },
+  'hold-silent-ms': {
+    value: 'N',
+    help: 'how long a held request may be silent before it is given signs of life',
+    schema: wholeNumber(1, 4 * MINUTE_MS),
+    default: '120000',
+  },
+  'retry-after-max-ms': {
+    value: 'N',
+    help: 'the longest wait the provider may ask for before it counts as a refusal',
+    schema: wholeNumber(0, HOUR_MS),
+    default: '60000',
+  },
+  'waits-max': {
+    value: 'N',
+    help: 'how often a request waits out a throttle or an overload before the CLI is told',
+    schema: wholeNumber(0, 100),
+    default: '4',
+  },
+  overage: {
+    value: 'POLICY',
+    help: 'allow or avoid answers beyond what the credential includes',
+    schema: z.enum(['allow', 'avoid']),
+    default: 'allow',
+  },
   'token-file': {
     value: 'FILE',
     help: 'one or two control tokens; read again when it changes',
@@ -65,7 +115,25 @@ export const OPTIONS = {
   'drain-timeout-ms': {
     value: 'N',
     help: 'how long SIGTERM waits for runs',
-    schema: wholeNumber(0, DRAIN_TIMEOUT_MS_MAX),
+    schema: wholeNumber(0, DAY_MS),
+    default: '30000',
+  },
+  'breaker-failures': {
+    value: 'N',
+    help: 'executions that die young in a row until nothing is admitted for a while; 0: never',
+    schema: wholeNumber(0, 1000),
+    default: '3',
+  },
+  'breaker-young-ms': {
+    value: 'N',
+    help: 'an execution that fails within this time has died young',
+    schema: wholeNumber(1, HOUR_MS),
+    default: '10000',
+  },
+  'breaker-cooldown-ms': {
+    value: 'N',
+    help: 'how long nothing is admitted; doubled each time, up to 15 minutes',
+    schema: wholeNumber(1, DAY_MS),
     default: '30000',
   },
   'log-level': { value: 'LEVEL', help: LOG_LEVELS.join(', '), schema: z.enum(LOG_LEVELS), default: 'info' },

@@ -15,6 +15,8 @@ export class Log {
   #users = 0;
   readonly #bytesMax: number;
   #end: number | null = null;
+  /** Device and inode of the file that was opened first: a run can put another file in the place of its log. */
+  #identity: string | null = null;
 
   /**
    * @param bytesMax How far the log goes at most. A child can make its file claim hundreds of gigabytes at once, which
@@ -30,10 +32,13 @@ export class Log {
     return this.#end;
   }
 
-  /** Readers open the log for as long as they follow it; the last one to leave closes the file. */
+  /**
+   * Readers open the log for as long as they follow it; the last one to leave closes the file.
+   *
+   * @throws Error with the code `ESTALE` when the path names another file than it did at first.
+   */
   open(): void {
-    if (this.#users === 0)
-      this.#fd = openSync(this.path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    if (this.#users === 0) this.#fd = this.#openFile();
     this.#users++;
   }
 
@@ -76,6 +81,15 @@ export class Log {
     const buffer = Buffer.alloc(Math.min(size, bytesMax + 1));
     const bytes = buffer.subarray(0, this.read(buffer, size - buffer.length));
     return bytes.toString('utf8', size <= bytesMax ? 0 : lineStart(bytes));
+  }
+
+  #openFile(): number {
+    const fd = openSync(this.path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const { dev, ino } = fstatSync(fd);
+    this.#identity ??= `${dev}:${ino}`;
+    if (this.#identity === `${dev}:${ino}`) return fd;
+    closeSync(fd);
+    throw Object.assign(new Error(`log ${this.path} is another file than it was`), { code: 'ESTALE' });
   }
 
   #opened(): number {

@@ -41,6 +41,9 @@ export interface AttemptFiles {
  *   DIR/lock                       pid and start time of the owner
  *   DIR/executions/ID/1/stdout     the logs of an execution's first attempt
  *   DIR/removed/                   what is being removed
+ *   DIR/gateway-port               the port that runs call
+ *   DIR/circuit                    the state of the circuit breaker
+ *   DIR/bodies/                    where requests are kept that are too large for memory; they have no names
  * ```
  */
 export class StateFolder {
@@ -55,7 +58,7 @@ export class StateFolder {
     mkdirSync(path, { recursive: true, mode: PRIVATE_FOLDER });
     chmodSync(path, PRIVATE_FOLDER);
     this.#lock();
-    for (const folder of [this.#executionsPath, this.#asidePath]) {
+    for (const folder of [this.#executionsPath, this.#asidePath, this.bodiesPath]) {
       rmSync(folder, { recursive: true, force: true });
       mkdirSync(folder, { mode: PRIVATE_FOLDER });
     }
@@ -63,6 +66,49 @@ export class StateFolder {
 
   get tokenPath(): string {
     return join(this.path, 'token');
+  }
+
+  get bodiesPath(): string {
+    return join(this.path, 'bodies');
+  }
+
+  /** Of the last time; null: there was none. */
+  get gatewayPort(): number | null {
+    try {
+      const port = Number(readFileSync(this.#gatewayPortPath, 'utf8'));
+      return Number.isInteger(port) && port > 0 && port < 65_536 ? port : null;
+    } catch {
+      return null;
+    }
+  }
+
+  keepGatewayPort(port: number): void {
+    writeFileSync(this.#gatewayPortPath, `${port}\n`, { mode: PRIVATE_FILE });
+  }
+
+  /** Of the last time; null: there is none. */
+  readCircuit(): string | null {
+    try {
+      return readFileSync(this.#circuitPath, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      throw error;
+    }
+  }
+
+  /** Whole or not at all, whenever the machine stops. */
+  keepCircuit(text: string): void {
+    const draft = `${this.#circuitPath}.new`;
+    writeFileSync(draft, text, { mode: PRIVATE_FILE, flush: true });
+    renameSync(draft, this.#circuitPath);
+  }
+
+  get #circuitPath(): string {
+    return join(this.path, 'circuit');
+  }
+
+  get #gatewayPortPath(): string {
+    return join(this.path, 'gateway-port');
   }
 
   /** Makes the control token unless there is one. */

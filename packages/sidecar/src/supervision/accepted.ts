@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { type DispatchRequest, DURATIONS } from '@outrigger/protocol';
-import { type Credential } from '../claude/environment.js';
+import { type DispatchRequest, DURATIONS, MAX_RESUMES_DEFAULT } from '@outrigger/protocol';
 import { monotonicMs } from '../clock.js';
+import { type LifecycleLimits } from '../core/lifecycle-state.js';
 
 type DurationName = keyof typeof DURATIONS;
 
@@ -11,7 +11,6 @@ export interface RunInit {
   /** Tells a repeated dispatch from another one under the same id. */
   readonly digest: string;
   readonly request: DispatchRequest;
-  readonly credential: Credential | null;
   /** Whether it waits for a slot first. */
   readonly isQueued: boolean;
 }
@@ -21,18 +20,16 @@ export interface Accepted {
   readonly executionId: string;
   readonly labels: DispatchRequest['labels'];
   readonly sessionId: string;
-  readonly credentialId: string | null;
   /** Epoch ms at acceptance, and the monotonic ms of the same moment: every other time is derived from the two. */
   readonly acceptedAtEpochMs: number;
   readonly acceptedAtMs: number;
 }
 
-export function accept({ id, request, credential }: RunInit): Accepted {
+export function accept({ id, request }: RunInit): Accepted {
   return {
     executionId: id,
     labels: request.labels,
     sessionId: request.resume ?? request.sessionId ?? randomUUID(),
-    credentialId: credential?.id ?? null,
     acceptedAtEpochMs: Date.now(),
     acceptedAtMs: monotonicMs(),
   };
@@ -43,4 +40,13 @@ export function durationsOf(request: DispatchRequest): Readonly<Record<DurationN
   const names = Object.keys(DURATIONS) as DurationName[];
   const entries = names.map((name) => [name, request[name] ?? DURATIONS[name].defaultMs]);
   return Object.fromEntries(entries) as Record<DurationName, number>;
+}
+
+/** What bounds the lifecycle of a dispatch. Without a gateway nothing can be held. */
+export function lifecycleLimitsOf(request: DispatchRequest, mode: 'gateway' | 'env'): LifecycleLimits {
+  return {
+    ...durationsOf(request),
+    onCredentialFailure: request.onCredentialFailure ?? (mode === 'gateway' ? 'hold' : 'fail'),
+    maxResumes: request.maxResumes ?? MAX_RESUMES_DEFAULT,
+  };
 }

@@ -1,5 +1,4 @@
-import { type DispatchRequest } from '@outrigger/protocol';
-import { type AttemptFiles, type AttemptName, type StateFolder } from '../state/folder.js';
+import { type AttemptFiles, type AttemptInput, type AttemptName, type StateFolder } from '../state/folder.js';
 
 /** A disk that hangs must not keep an execution, and its slot, from an end. */
 const PREPARE_MS_MAX = 30_000;
@@ -8,9 +7,9 @@ const PREPARE_MS_MAX = 30_000;
 export async function prepareFiles(
   state: StateFolder,
   attempt: AttemptName,
-  request: DispatchRequest,
+  input: AttemptInput,
 ): Promise<AttemptFiles> {
-  const creating = state.createAttempt(attempt, request);
+  const creating = state.createAttempt(attempt, input);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     const error = new Error(`its files could not be made within ${PREPARE_MS_MAX} ms`);

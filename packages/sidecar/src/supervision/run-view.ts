@@ -1,6 +1,21 @@
-import { type Cursor, CURSOR_START, type ExecutionSummary, type Outcome, type Verdict } from '@outrigger/protocol';
-import { type Lifecycle, stateOf } from '../core/lifecycle-state.js';
-import { buildOutcome, describe, EMPTY_REPORT, redactMessage, redactOutcome, type RunReport } from '../core/outcome.js';
+import {
+  type Cursor,
+  CURSOR_START,
+  type ExecutionSummary,
+  type Outcome,
+  OUTCOME_REASONS,
+  type Verdict,
+} from '@outrigger/protocol';
+import { type Hold, type Lifecycle, type Refusal, stateOf } from '../core/lifecycle-state.js';
+import {
+  buildOutcome,
+  describe,
+  EMPTY_REPORT,
+  type OutcomeFacts,
+  redactMessage,
+  redactOutcome,
+  type RunReport,
+} from '../core/outcome.js';
 import { type CurrentRedactor } from '../redaction.js';
 import { type Accepted } from './accepted.js';
 import { type RunAttempt } from './run-attempt.js';
@@ -8,9 +23,12 @@ import { type RunAttempt } from './run-attempt.js';
 /** What is known of an execution, as far as others are told of it. */
 export interface RunFacts extends Accepted {
   readonly lifecycle: Lifecycle;
-  /** The latest; null before there is one, and for an execution that never had any. */
-  readonly attempt: RunAttempt | null;
+  /** In their order; none before the first is prepared, and for an execution that never got that far. */
+  readonly attempts: readonly RunAttempt[];
   readonly outcome: Outcome | null;
+  readonly retryAt: number | null;
+  /** The last one that was used. */
+  readonly credential: OutcomeFacts['credential'];
 }
 
 /** What answers, snapshots and notices say of an execution. */
@@ -20,10 +38,12 @@ export function summaryOf(facts: RunFacts, redactor: CurrentRedactor): Execution
   return {
     executionId: facts.executionId,
     state: stateOf(lifecycle),
-    attempt: facts.attempt?.number ?? CURSOR_START.attempt,
+    since: toEpoch(facts, lifecycle.since ?? facts.acceptedAtMs),
+    attempt: lifecycle.attempt,
     acceptedAt: Math.round(facts.acceptedAtEpochMs),
     ...(startedAt === null ? {} : { startedAt: toEpoch(facts, startedAt) }),
     ...(labels === undefined ? {} : { labels }),
+    ...(lifecycle.hold === null || verdict !== null ? {} : { hold: publicHold(facts, lifecycle.hold, redactor) }),
     ...(verdict === null
       ? {}
       : { verdict: publicVerdict(facts, verdict, redactor), end: endOf(facts) ?? CURSOR_START }),
@@ -31,9 +51,23 @@ export function summaryOf(facts: RunFacts, redactor: CurrentRedactor): Execution
   };
 }
 
-/** Where the logs end; null while they can still grow. */
-export function endOf({ lifecycle, attempt }: RunFacts): Cursor | null {
-  return lifecycle.verdict === null ? null : (attempt?.end ?? CURSOR_START);
+/** Where the logs end, in the last attempt that printed anything; null while they can still grow. */
+export function endOf({ lifecycle, attempts }: RunFacts): Cursor | null {
+  if (lifecycle.verdict === null) return null;
+  return attempts.findLast((attempt) => attempt.end !== null)?.end ?? CURSOR_START;
+}
+
+/** A refusal as others are told of it: what was only read from the stream of a run names no generation and no words. */
+export function completeRefusal(refusal: Refusal, facts: RunFacts, redactor: CurrentRedactor): Refusal {
+  const { reason, message } = refusal;
+  if (reason === 'credential_missing' || message !== '') return refusal;
+  const { errorText, retryAt } = reportOf(facts);
+  return {
+    ...refusal,
+    generation: facts.credential?.generation ?? null,
+    message: redactMessage(errorText ?? OUTCOME_REASONS[reason].meaning, redactor()),
+    ...(reason === 'rate_limited' && retryAt !== null ? { retryAt } : {}),
+  };
 }
 
 /** The outcome of an execution that has ended. @throws Error when what it printed cannot be told safely. */
@@ -47,6 +81,12 @@ export function bareOutcomeOf(facts: RunFacts, verdict: Verdict): Outcome {
   return buildOutcome({ ...facts, lifecycle, report: { ...EMPTY_REPORT, sessionId: facts.sessionId } }, verdict);
 }
 
+function publicHold(facts: RunFacts, hold: Hold, redactor: CurrentRedactor): ExecutionSummary['hold'] {
+  const { until } = hold;
+  const { reason, generation, message, retryAt } = completeRefusal(hold.refusal, facts, redactor);
+  return { reason, generation, message, until: toEpoch(facts, until), ...(retryAt === undefined ? {} : { retryAt }) };
+}
+
 function publicVerdict(facts: RunFacts, verdict: Verdict, redactor: CurrentRedactor): ExecutionSummary['verdict'] {
   if (facts.outcome !== null) {
     const { status, reason, endedAt, message } = facts.outcome;
@@ -57,8 +97,8 @@ function publicVerdict(facts: RunFacts, verdict: Verdict, redactor: CurrentRedac
   return { status, reason, at: toEpoch(facts, at), message };
 }
 
-function reportOf({ attempt, sessionId }: RunFacts): RunReport {
-  const report = attempt?.report ?? EMPTY_REPORT;
+function reportOf({ attempts, sessionId }: RunFacts): RunReport {
+  const report = attempts.at(-1)?.report ?? EMPTY_REPORT;
   return { ...report, sessionId: report.sessionId ?? sessionId };
 }
 

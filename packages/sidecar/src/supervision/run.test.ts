@@ -7,11 +7,13 @@ import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { type DispatchRequest, type Outcome } from '@outrigger/protocol';
-import { pino } from 'pino';
+import { silentLogger } from '../testing/silent-logger.js';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { Credentials } from '../credentials/credentials.js';
 import { probeMarkers } from '../process/tree/tree.js';
 import { currentRedactor } from '../redaction.js';
 import { StateFolder } from '../state/folder.js';
+import { environmentAccess } from './access.js';
 import { Run, type RunContext } from './run.js';
 
 const RESULT = '{"type":"result","subtype":"success","is_error":false,"result":"Done."}';
@@ -20,15 +22,21 @@ function context(overrides: Partial<RunContext> = {}): RunContext {
   const folder = mkdtempSync(join(tmpdir(), 'outrigger-unit-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   writeFileSync(join(folder, 'claude'), `#!/bin/sh\necho '${RESULT}'\n`, { mode: 0o755 });
+  const credentials = new Credentials('env', { id: 'standing', kind: 'api_key', secret: 'a-secret' });
   return {
     command: join(folder, 'claude'),
-    upstream: null,
+    credentials,
+    access: environmentAccess(credentials.slot, null),
     passedVariables: [],
     runUser: null,
     state: new StateFolder(join(folder, 'state'), null),
     markers: probeMarkers('auto'),
     redactor: currentRedactor(() => []),
-    logger: pino({ level: 'silent' }),
+    logger: silentLogger,
+    waitToBeLetIn: (_id, begin) => {
+      begin();
+      return () => undefined;
+    },
     onState: () => undefined,
     onOutcome: () => undefined,
     ...overrides,
@@ -38,8 +46,7 @@ function context(overrides: Partial<RunContext> = {}): RunContext {
 /** Runs a dispatch to its end. */
 async function outcomeOf(request: DispatchRequest, overrides: Partial<RunContext> = {}): Promise<Outcome> {
   const { ended, onOutcome } = listener();
-  const credential = { id: 'standing', kind: 'api_key', secret: 'a-secret' } as const;
-  const init = { id: 'run', digest: 'digest', request, credential, isQueued: false };
+  const init = { id: 'run', digest: 'digest', request, isQueued: false };
   new Run(init, context({ onOutcome, ...overrides })).begin();
   return ended;
 }

@@ -33,9 +33,12 @@ export class Slots {
     this.#open.delete(run);
   }
 
-  /** Hands free slots to those who wait. */
-  handOut(): void {
+  /** Hands free slots to those who wait, in their order, until one may not start. */
+  handOut(mayStart: (run: Run) => boolean): void {
     const free = Math.max(0, this.max - this.live.length);
-    this.queued.slice(0, free).forEach((run) => run.takeSlot());
+    for (const run of this.queued.slice(0, free)) {
+      if (!mayStart(run)) return;
+      run.takeSlot();
+    }
   }
 }

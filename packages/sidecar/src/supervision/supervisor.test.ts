@@ -1,27 +1,30 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pino } from 'pino';
+import { silentLogger } from '../testing/silent-logger.js';
 import { expect, it, onTestFinished } from 'vitest';
+import { Credentials } from '../credentials/credentials.js';
 import { currentRedactor } from '../redaction.js';
 import { StateFolder } from '../state/folder.js';
+import { environmentAccess } from './access.js';
 import { Supervisor } from './supervisor.js';
 
 it('a host that cannot be told keeps neither the next one from being told nor the dispatch from its answer', () => {
   const folder = mkdtempSync(join(tmpdir(), 'outrigger-unit-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
+  const credentials = new Credentials('env', null);
   const supervisor = new Supervisor({
     agentId: 'agent',
     maxExecutions: 1,
-    credential: null,
+    credentials,
+    access: environmentAccess(credentials.slot, null),
     command: 'claude',
-    upstream: null,
     passedVariables: [],
     runUser: null,
     state: new StateFolder(folder, null),
     markers: [],
     redactor: currentRedactor(() => []),
-    logger: pino({ level: 'silent' }),
+    logger: silentLogger,
   });
   const heard: string[] = [];
   const broken = () => {

@@ -1,5 +1,5 @@
 /** Words for telling the lives of executions in tests. */
-import { type ReasonOf } from '@outrigger/protocol';
+import { type HoldReason, type ReasonOf } from '@outrigger/protocol';
 import {
   type Effect,
   type Exit,
@@ -8,12 +8,32 @@ import {
   type LifecycleLimits,
   newLifecycle,
   type Phase,
+  type Refusal,
 } from '../core/lifecycle-state.js';
 import { step } from '../core/lifecycle.js';
 
 /** A deadline at 200 for what was started at 0. */
-export const LIMITS: LifecycleLimits = { timeoutMs: 200, graceMs: 20, backgroundTimeoutMs: 60 };
+export const LIMITS: LifecycleLimits = {
+  timeoutMs: 200,
+  graceMs: 20,
+  backgroundTimeoutMs: 60,
+  holdTimeoutMs: 1000,
+  onCredentialFailure: 'fail',
+  maxResumes: 0,
+};
+/** Another credential is waited for, the process alive; one budget of 100 for all holds. */
+export const HOLD_LIMITS: LifecycleLimits = {
+  ...LIMITS,
+  timeoutMs: 500,
+  holdTimeoutMs: 100,
+  onCredentialFailure: 'hold',
+};
+/** At most two further attempts. */
+export const RESUME_LIMITS: LifecycleLimits = { ...HOLD_LIMITS, onCredentialFailure: 'resume', maxResumes: 2 };
+
+/** In the order of a life that has one attempt; between two it is `suspending`, then `waiting`. */
 export const PHASES: Phase[] = ['queued', 'preparing', 'spawning', 'running', 'closing', 'killing', 'ended'];
+export const BETWEEN_ATTEMPTS: Phase[] = ['suspending', 'waiting'];
 
 export const slotFree: LifecycleEvent = { type: 'slot_free' };
 export const queueTimeout = (at: number): LifecycleEvent => ({ type: 'queue_timeout', at });
@@ -37,11 +57,30 @@ export const cancel = (at: number, reason: 'requested' | 'drained' = 'requested'
 export const deadline = (at = LIMITS.timeoutMs): LifecycleEvent => ({ type: 'deadline', at });
 export const idle = (at: number): LifecycleEvent => ({ type: 'idle', at });
 export const outputLimit = (at: number): LifecycleEvent => ({ type: 'output_limit', at });
-export const credentialFailed = (at: number, reason: ReasonOf<'failed'> = 'auth_invalid'): LifecycleEvent => ({
+export const credentialFailed = (
+  at: number,
+  reason: ReasonOf<'failed'> = 'auth_invalid',
+  refusal?: Refusal,
+): LifecycleEvent => ({
   type: 'credential_failed',
   at,
   reason,
+  ...(refusal === undefined ? {} : { refusal }),
 });
+export const refusalFor = (reason: HoldReason = 'auth_expired', generation: number | null = 1): Refusal => ({
+  reason,
+  message: `the provider's words for ${reason}`,
+  generation,
+});
+export const held = (at: number, reason?: HoldReason): LifecycleEvent => ({
+  type: 'held',
+  at,
+  refusal: refusalFor(reason),
+});
+export const released = (at: number): LifecycleEvent => ({ type: 'released', at });
+export const holdTimeout = (at: number): LifecycleEvent => ({ type: 'hold_timeout', at });
+export const credentialReady = (at: number): LifecycleEvent => ({ type: 'credential_ready', at });
+export const bypassed = (at: number): LifecycleEvent => ({ type: 'bypassed', at });
 export const turnStarted: LifecycleEvent = { type: 'turn_started' };
 export const result = (at: number): LifecycleEvent => ({ type: 'result', result: { at, failure: null } });
 export const badResult = (at: number, failure: ReasonOf<'failed'> = 'agent_error'): LifecycleEvent => ({
@@ -86,8 +125,20 @@ export function tell(events: readonly LifecycleEvent[], from = newLifecycle(LIMI
 }
 
 /** A run whose process was started at 0. */
-export const tellRunning = (...events: LifecycleEvent[]) => tell(events, tell([prepared(), launched()]).state);
+export const tellRunning = (...events: LifecycleEvent[]) => tellRunningWith(LIMITS, ...events);
+export const tellRunningWith = (limits: LifecycleLimits, ...events: LifecycleEvent[]) =>
+  tell(events, tell([prepared(), launched()], newLifecycle(limits)).state);
 
 export const tellQueued = (...events: LifecycleEvent[]) => tell(events, newLifecycle(LIMITS, 'queued'));
 
 export const names = (effects: readonly Effect[]) => effects.map((effect) => effect.do);
+
+/** What the run prints comes in its order; everything else can be heard of at any time. */
+export function everyOrder(printed: readonly LifecycleEvent[], heard: readonly LifecycleEvent[]): LifecycleEvent[][] {
+  const [next, ...rest] = printed;
+  return [
+    ...(next === undefined ? [] : everyOrder(rest, heard).map((order) => [next, ...order])),
+    ...heard.flatMap((event, i) => everyOrder(printed, heard.toSpliced(i, 1)).map((order) => [event, ...order])),
+    ...(next === undefined && heard.length === 0 ? [[]] : []),
+  ];
+}

@@ -211,6 +211,39 @@ describe('credentials', () => {
     expect([await status('b'), await status('c')]).toEqual([200, 200]);
   });
 
+  it('turns a credential bad in the middle of a conversation, and good again, and tells who asked with what and when', async () => {
+    const api = await start();
+    // The answer of the first turn is the moment from which on the secret is refused.
+    const spend = () => {
+      api.refuse('a', refusal.rateLimited());
+      return toolUse('Bash', { command: 'ls' });
+    };
+    api.respondWith(conversation([spend, text('done')]));
+    const inTurn = (turn: number) => ({
+      stream: true,
+      messages: Array.from({ length: 2 * turn + 1 }, (_, n) => ({ role: n % 2 ? 'assistant' : 'user', content: 'x' })),
+    });
+    const status = async (secret: string, turn: number) => {
+      const response = await ask(api, { secret, body: inTurn(turn) });
+      await response.text();
+      return response.status;
+    };
+    expect([await status('a', 0), await status('a', 1), await status('b', 1)]).toEqual([200, 429, 200]);
+    api.stopRefusing('a');
+    expect(await status('a', 1)).toBe(200);
+
+    const asked = api.requests.map(({ secret, turn, status }) => [secret, turn, status]);
+    expect(asked).toEqual([
+      ['a', 0, 200],
+      ['a', 1, 429],
+      ['b', 1, 200],
+      ['a', 1, 200],
+    ]);
+    const times = api.requests.flatMap(({ at, firstByteAt }) => [at, firstByteAt]);
+    expect(times).toEqual(times.toSorted((a, b) => Number(a) - Number(b)));
+    expect(times).not.toContain(null);
+  });
+
   it('refuses no more often than asked to', async () => {
     const api = await start();
     api.refuse('token', refusal.expired(), { times: 1 });

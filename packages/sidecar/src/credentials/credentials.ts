@@ -1,0 +1,42 @@
+import { EventEmitter } from 'node:events';
+import { type Credential, type Preflight, type SidecarFrame } from '@outrigger/protocol';
+import { Holds } from './holds.js';
+import { CredentialSlot } from './slot.js';
+
+export type CredentialNotice = SidecarFrame<'credential_needed' | 'credential_changed' | 'rate_limit'>;
+
+/** The agent's credential, and everything hosts are told about it. */
+export class Credentials extends EventEmitter<{ notice: [notice: CredentialNotice] }> {
+  /** Whether Claude Code's requests go through the gateway, or it is given the credential itself. */
+  readonly mode: 'gateway' | 'env';
+  readonly slot: CredentialSlot;
+  readonly holds: Holds;
+  #askPreflight: () => Promise<Preflight> = () => Promise.resolve({ verdict: 'unknown' });
+
+  constructor(mode: 'gateway' | 'env', standing: Credential | null) {
+    super();
+    this.setMaxListeners(0);
+    this.mode = mode;
+    this.slot = new CredentialSlot(standing);
+    this.slot.onChange(({ generation, credential: { id, kind } }) => {
+      this.emit('notice', { type: 'credential_changed', at: Date.now(), generation, credentialId: id, kind });
+    });
+    this.holds = new Holds(this.slot, (notice) => this.emit('notice', notice));
+  }
+
+  /** What `welcome` and `status` say. */
+  get identity(): { credentialMode: 'gateway' | 'env'; generation: number | null; credentialId: string | null } {
+    const { current, generation } = this.slot;
+    return { credentialMode: this.mode, generation, credentialId: current?.credential.id ?? null };
+  }
+
+  /** @param ask Finds out whether the credential in force is good. Must not reject. */
+  onPreflight(ask: () => Promise<Preflight>): void {
+    this.#askPreflight = ask;
+  }
+
+  /** Whether the credential in force is good, as far as can be told within seconds. Never rejects. */
+  preflight(): Promise<Preflight> {
+    return this.#askPreflight();
+  }
+}

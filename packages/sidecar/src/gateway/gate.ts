@@ -1,0 +1,80 @@
+import { type CredentialFailurePolicy } from '@outrigger/protocol';
+import { monotonicMs } from '../clock.js';
+import { type Refusal } from '../core/lifecycle-state.js';
+import { type CredentialInForce } from '../credentials/slot.js';
+
+/** The attempt a gate is for, and what it is told. Times are monotonic milliseconds. */
+export interface GateUser {
+  readonly executionId: string;
+  readonly onCredentialFailure: CredentialFailurePolicy;
+  readonly holdTimeoutMs: number;
+  /** The run's model; null while it is not known. */
+  readonly model: () => string | null;
+  readonly onCredentialUsed: (used: CredentialInForce) => void;
+  readonly onHeld: (at: number, refusal: Refusal) => void;
+  readonly onReleased: (at: number) => void;
+  /** The credential was refused, and the run does not want to wait for another one. */
+  readonly onRefused: (at: number, refusal: Refusal) => void;
+}
+
+/** The way of one attempt through the gateway. It closes with the attempt. */
+export class Gate {
+  readonly placeholder: string;
+  readonly #user: GateUser;
+  readonly #closing = new AbortController();
+  #heldCount = 0;
+  #requestCount = 0;
+  #lastTrafficAt = 0;
+
+  constructor(placeholder: string, user: GateUser) {
+    this.placeholder = placeholder;
+    this.#user = user;
+  }
+
+  get user(): GateUser {
+    return this.#user;
+  }
+
+  /** Fires when the attempt is over: nothing of it is sent on any more. */
+  get closed(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  /** How many requests of the attempt came. */
+  get requestCount(): number {
+    return this.#requestCount;
+  }
+
+  /** When something last went through. */
+  get lastTrafficAt(): number {
+    return this.#lastTrafficAt;
+  }
+
+  noteRequest(): void {
+    this.#requestCount += 1;
+    this.noteTraffic();
+  }
+
+  noteTraffic(): void {
+    this.#lastTrafficAt = monotonicMs();
+  }
+
+  /** A request begins to wait for a credential. Returns how to say that it does not any longer. */
+  hold(refusal: Refusal): () => void {
+    this.#heldCount += 1;
+    if (this.#heldCount === 1) this.#user.onHeld(monotonicMs(), refusal);
+    return () => {
+      this.#heldCount -= 1;
+      this.noteTraffic();
+      if (this.#heldCount === 0 && !this.closed.aborted) this.#user.onReleased(monotonicMs());
+    };
+  }
+
+  refuse(refusal: Refusal): void {
+    if (!this.closed.aborted) this.#user.onRefused(monotonicMs(), refusal);
+  }
+
+  close(): void {
+    this.#closing.abort();
+  }
+}
