@@ -153,6 +153,7 @@ function openTokens(options: SidecarOptions, state: StateFolder, logger: Logger)
 
 function openMarkers(options: SidecarOptions, state: StateFolder): Marker[] {
   const markers = probeMarkers(options.killMethod);
+  markers.forEach((marker) => marker.removeLeftovers());
   if (markers.length > 0) return markers;
   state.unlock();
   throw new OptionError(`--kill-method ${options.killMethod}: this machine does not offer it`);

@@ -1,4 +1,4 @@
-import { type ProcessInfo } from './sweep.js';
+import { type ProcessInfo, type ProcessName } from './sweep.js';
 
 /** A process with its hard limit on message queues, in bytes; `Infinity` for unlimited. */
 export interface LimitedProcess extends ProcessInfo {
@@ -6,7 +6,7 @@ export interface LimitedProcess extends ProcessInfo {
 }
 
 export interface LimitedTree {
-  readonly leader: ProcessInfo;
+  readonly leader: ProcessName;
   /** The hard limit its processes start with. Unprivileged, they can lower it, but not raise it again. */
   readonly mark: number;
   /** Whether a limit is the mark of any tree. */

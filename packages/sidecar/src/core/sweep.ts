@@ -3,10 +3,15 @@
  * then kill it all at once, and believe in the end only after several looks that found nobody.
  */
 
-/** A process as `/proc/PID/stat` shows it. Only pid and start time together name one: pids are used again. */
-export interface ProcessInfo {
+/** Names a process for as long as the machine runs; a pid alone does not, since pids are used again. */
+export interface ProcessName {
   readonly pid: number;
+  /** As proc(5) has it: hundredths of a second since the machine was started. */
   readonly startTime: string;
+}
+
+/** A process as `/proc/PID/stat` shows it. */
+export interface ProcessInfo extends ProcessName {
   readonly parent: number;
   readonly group: number;
   readonly session: number;
@@ -51,7 +56,7 @@ export function nextStep(sweep: Sweep, members: readonly ProcessInfo[]): SweepSt
  * @param known Processes of the tree seen at any time, dead ones included: their group can outlive them. A group is not
  *   theirs any more once its number is the pid of a newcomer.
  */
-export function relatives(processes: readonly ProcessInfo[], known: readonly ProcessInfo[]): ProcessInfo[] {
+export function relatives(processes: readonly ProcessInfo[], known: readonly ProcessName[]): ProcessInfo[] {
   const startTimes = new Map(known.map((process) => [process.pid, process.startTime]));
   const isNewcomer = (process: ProcessInfo) =>
     startTimes.has(process.pid) && startTimes.get(process.pid) !== process.startTime;
@@ -70,4 +75,13 @@ export function relatives(processes: readonly ProcessInfo[], known: readonly Pro
     }
   }
   return [...found.values()];
+}
+
+/** Who of these was there first; null when all are dead. Of those as old as each other it is the one the others come from. */
+export function oldest(processes: readonly ProcessInfo[]): ProcessInfo | null {
+  const alive = processes.filter((process) => !process.isDead);
+  const firstTime = Math.min(...alive.map(({ startTime }) => Number(startTime)));
+  const first = alive.filter(({ startTime }) => Number(startTime) === firstTime);
+  const pids = new Set(first.map(({ pid }) => pid));
+  return first.find(({ parent }) => !pids.has(parent)) ?? first[0] ?? null;
 }

@@ -1,8 +1,7 @@
-import { mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
-import { type AttemptFiles } from '../state/folder.js';
+import { createAttemptFiles } from '../testing/orphans.js';
 import { Attempt, type AttemptHooks } from './attempt.js';
 import { probeMarkers } from './tree/tree.js';
 
@@ -17,14 +16,6 @@ const NO_HOOKS: AttemptHooks = {
   onDegraded: () => undefined,
 };
 
-function createFiles(): AttemptFiles {
-  const folder = mkdtempSync(join(tmpdir(), 'outrigger-attempt-'));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
-  const [stdin = '', stdout = '', stderr = ''] = ['stdin', 'stdout', 'stderr'].map((name) => join(folder, name));
-  [stdin, stdout, stderr].forEach((file) => writeFileSync(file, ''));
-  return { folder, stdin, stdout, stderr, settings: null };
-}
-
 function readlinkIfAny(path: string): string | null {
   try {
     return readlinkSync(path);
@@ -38,12 +29,13 @@ async function startScript(
   script: string,
   { maxOutputBytes = 1_000_000, ...hooks }: { maxOutputBytes?: number } & Partial<AttemptHooks> = {},
 ): Promise<Attempt> {
-  const files = createFiles();
+  const files = createAttemptFiles();
   const attempt = new Attempt(files, maxOutputBytes, { ...NO_HOOKS, ...hooks });
   onTestFinished(() => attempt.kill(0).then(() => attempt.close()));
   const environment = { PATH: process.env['PATH'] ?? '' };
   const request = { prefix: [], command: '/bin/sh', argv: ['-c', script], environment, cwd: files.folder, files };
-  attempt.launch(request, probeMarkers('auto'), 'run');
+  attempt.mark(probeMarkers('auto'), 'run');
+  attempt.launch(request);
   await expect.poll(() => attempt.stdout.size()).toBeGreaterThan(0);
   return attempt;
 }
@@ -64,7 +56,7 @@ it('a log ends one byte behind what a run may print, whatever size the run gives
 });
 
 it('a log that cannot be opened costs no open file', () => {
-  const files = createFiles();
+  const files = createAttemptFiles();
   const openFiles = () =>
     readdirSync('/proc/self/fd')
       .map((fd) => readlinkIfAny(`/proc/self/fd/${fd}`))

@@ -1,102 +1,99 @@
-import { LIMITS, type ReasonOf } from '@outrigger/protocol';
-import { classifyStderr } from '../claude/failures.js';
-import { interpretLine, mayMatter, NEW_STREAM, type Reading, type StreamState } from '../claude/interpret.js';
+import { type ReasonOf } from '@outrigger/protocol';
 import { monotonicMs } from '../clock.js';
 import { type Exit } from '../core/lifecycle-state.js';
 import { type RunReport } from '../core/outcome.js';
+import { type ProcessName } from '../core/sweep.js';
 import { type AttemptFiles } from '../state/folder.js';
 import { waitAtMost } from '../timeout.js';
-import { LogFollower } from './follow.js';
+import { findLeader, isAlive, waitForEnd } from './adoption.js';
+import { deferred } from './deferred.js';
 import { killTree } from './kill.js';
 import { launch, type LaunchRequest } from './launch.js';
-import { Log } from './log.js';
+import { type Log } from './log.js';
 import { oomKills } from './oom.js';
+import { Output, type OutputHooks } from './output.js';
 import { type Marker } from './tree/marker.js';
+import { type MarkStates } from './tree/marks.js';
+import { startedAt } from './tree/proc.js';
 import { ProcessTree } from './tree/tree.js';
-import { type FolderWatch, watchFolder } from './watch.js';
 
-/** The last read before a verdict takes no longer than this, however much there is to read. */
-const LAST_READ_MS_MAX = 5000;
-/** How much of the end of stderr is looked at for why a run ended. */
-const STDERR_TAIL_BYTES = 8192;
-/** How much of the last line of stderr is quoted for a crash. */
-const LAST_WORDS_CHARS_MAX = 300;
 /** How long the notice of an exit may be on its way once the tree is dead. */
 const EXIT_NOTICE_MS_MAX = 1000;
 
 /** What an attempt reports. Times are monotonic milliseconds. */
-export interface AttemptHooks {
-  onLaunched(at: number): void;
+export interface AttemptHooks extends OutputHooks {
+  /** `leader`: by which the process is found again; null where it could not be looked at. */
+  onLaunched(at: number, leader: ProcessName | null): void;
   onLaunchFailed(at: number, message: string): void;
   onExit(exit: Exit): void;
-  /** The run printed something that matters; `at` is by when it was in the log. */
-  onReading(reading: Reading, at: number): void;
-  onOutputLimit(at: number): void;
-  /** There is more to read for whoever follows the logs. */
-  onGrowth(): void;
-  onDegraded(error: Error): void;
 }
+
+/** What another sidecar has noted about a process. */
+export interface NotedProcess {
+  readonly marks: MarkStates;
+  /** Null: it was about to be started. */
+  readonly leader: ProcessName | null;
+  /** When it was started, where that is known; else a moment before that. Monotonic milliseconds. */
+  readonly since: number;
+}
+
+/**
+ * What has become of a process: it was `adopted`, be it dead or alive; or `nothing_runs`; or nothing was found, but not all
+ * marks could be looked for.
+ */
+export type Adoption = 'adopted' | 'nothing_runs' | 'nothing_found';
 
 /** One process of an execution, with its logs. */
 export class Attempt {
-  readonly stdout: Log;
-  readonly stderr: Log;
   readonly #hooks: AttemptHooks;
-  readonly #maxOutputBytes: number;
-  readonly #follower: LogFollower;
-  readonly #watch: FolderWatch;
+  readonly #output: Output;
   readonly #exit = deferred();
   readonly #hurry = deferred();
-  #stream: StreamState = NEW_STREAM;
+  readonly #closed = new AbortController();
+  /** Marked for a process that is not started yet. */
+  #marked: ProcessTree | null = null;
   #tree: ProcessTree | null = null;
   #oomKillsBefore: number | null = null;
   #killing: Promise<number | null> | null = null;
-  #size = 0;
-  #grewAt = monotonicMs();
-  #caughtUpAt = monotonicMs();
-  #resolveLastRead: (() => void) | null = null;
-  #isOverLimit = false;
 
   constructor(files: AttemptFiles, maxOutputBytes: number, hooks: AttemptHooks) {
     this.#hooks = hooks;
-    this.#maxOutputBytes = maxOutputBytes;
-    // One byte over the limit shows that it is exceeded; nobody needs to see more of it.
-    this.stdout = new Log(files.stdout, maxOutputBytes + 1);
-    this.stderr = new Log(files.stderr, maxOutputBytes + 1);
-    this.#follower = new LogFollower({
-      log: this.stdout,
-      lineBytesMax: LIMITS.lineBytesMax,
-      mayMatter,
-      onLine: (line) => this.#onLine(line),
-      onCaughtUp: () => this.#onCaughtUp(),
-    });
-    this.stdout.open();
-    try {
-      this.stderr.open();
-    } catch (error) {
-      this.stdout.release();
-      throw error;
-    }
-    this.#watch = watchFolder(
-      files.folder,
-      () => this.#onChange(),
-      (error) => hooks.onDegraded(error),
-    );
+    this.#output = new Output(files, maxOutputBytes, hooks);
+  }
+
+  get stdout(): Log {
+    return this.#output.stdout;
+  }
+
+  get stderr(): Log {
+    return this.#output.stderr;
   }
 
   /** What the run has told about itself so far. */
   get report(): RunReport {
-    return this.#stream.report;
+    return this.#output.report;
   }
 
   /** When output last came. */
   get grewAt(): number {
-    return this.#grewAt;
+    return this.#output.grewAt;
   }
 
-  /** Starts the process, marked so that whatever it starts can be found again. */
-  launch(request: LaunchRequest, markers: readonly Marker[], executionId: string): void {
-    const tree = new ProcessTree(markers, executionId);
+  /**
+   * Makes the marks by which the process, and whatever it starts, can be found again. To be called before
+   * {@link launch}.
+   *
+   * @returns What must be noted for another sidecar to {@link adopt} the process.
+   * @throws Error when there is no mark to be had.
+   */
+  mark(markers: readonly Marker[], executionId: string): MarkStates {
+    this.#marked = ProcessTree.mark(markers, executionId);
+    return this.#marked.states;
+  }
+
+  /** Starts the process. */
+  launch(request: LaunchRequest): void {
+    const tree = this.#takeMarked();
     this.#oomKillsBefore = oomKills();
     launch(
       { ...request, prefix: [...tree.prefix, ...request.prefix] },
@@ -104,37 +101,62 @@ export class Attempt {
         onLaunched: (pid) => {
           this.#tree = tree;
           tree.onLaunched(pid);
-          this.#grewAt = monotonicMs();
-          this.#hooks.onLaunched(this.#grewAt);
+          const at = monotonicMs();
+          this.#output.begin(at);
+          this.#hooks.onLaunched(at, tree.leader);
         },
         onFailed: (message) => {
           tree.release();
           this.#hooks.onLaunchFailed(monotonicMs(), message);
         },
         onExit: (exit) => {
-          this.#hooks.onExit({ ...exit, at: monotonicMs(), isOutOfMemory: this.#wasOutOfMemory(exit.signal) });
-          this.#exit.resolve();
+          this.#tellExit({ ...exit, at: monotonicMs(), isOutOfMemory: this.#wasOutOfMemory(exit.signal) });
         },
       },
     );
   }
 
+  /**
+   * Takes over a process that another sidecar has started, or was about to. Of one that is found is told what is told of
+   * one that is launched, the output from its beginning; how it exits is not known.
+   *
+   * @returns Resolves when it is known whether there is one, before anything but `onLaunched` is told.
+   */
+  async adopt(markers: readonly Marker[], { marks, leader: noted, since }: NotedProcess): Promise<Adoption> {
+    const tree = ProcessTree.restore(markers, marks, noted);
+    this.#tree = tree;
+    const leader = noted ?? (await findLeader(tree, this.#closed.signal));
+    if (leader === null) {
+      tree.release();
+      this.#tree = null;
+      return tree.hasAllMarks && !this.#closed.signal.aborted ? 'nothing_runs' : 'nothing_found';
+    }
+    this.#hooks.onLaunched(noted === null ? Math.max(since, startedAt(leader, monotonicMs())) : since, leader);
+    void this.#follow(leader, since);
+    return 'adopted';
+  }
+
+  /** Reads what is in the logs, then waits for the end of a process that is not our child. */
+  async #follow(leader: ProcessName, since: number): Promise<void> {
+    const wasAlive = isAlive(leader);
+    const isRead = this.#output.takeOver(since);
+    const lastWrittenAt = this.#output.grewAt;
+    // The end of what is being read would be lost behind an exit that is told before.
+    await isRead;
+    await waitForEnd(leader, this.#closed.signal);
+    if (this.#closed.signal.aborted) return;
+    // Nobody saw the end of one that was dead when it was found; what it wrote it has written before.
+    this.#tellExit({ at: wasAlive ? monotonicMs() : lastWrittenAt, code: null, signal: null });
+  }
+
   /** Fixes the logs' ends as they are now. */
   fixEnds(): void {
-    this.stdout.fixEnd();
-    this.stderr.fixEnd();
-    this.#checkLimit();
+    this.#output.fixEnds();
   }
 
   /** Resolves when everything up to the fixed ends has been read, or that has taken too long. */
-  async readToEnds(): Promise<{ stderrFailure: ReasonOf<'failed'> | null; lastWords: string | null }> {
-    const isRead = new Promise<void>((resolve) => (this.#resolveLastRead = resolve));
-    this.#follower.pump();
-    await waitAtMost(LAST_READ_MS_MAX, isRead);
-    this.#follower.stop();
-    const tail = this.stderr.tail(STDERR_TAIL_BYTES);
-    const lastWords = tail.trim().split('\n').at(-1)?.trim().slice(0, LAST_WORDS_CHARS_MAX);
-    return { stderrFailure: classifyStderr(tail), lastWords: lastWords === '' ? null : (lastWords ?? null) };
+  readToEnds(): Promise<{ stderrFailure: ReasonOf<'failed'> | null; lastWords: string | null }> {
+    return this.#output.readToEnds();
   }
 
   /**
@@ -162,13 +184,22 @@ export class Attempt {
 
   /** Lets go of files and timers. Readers that hold the logs open keep them. */
   close(): void {
-    this.stdout.fixEnd();
-    this.stderr.fixEnd();
-    this.#stream = { ...NEW_STREAM, report: this.#stream.report };
-    this.#follower.stop();
-    this.#watch.close();
-    this.stdout.release();
-    this.stderr.release();
+    this.#closed.abort();
+    this.#marked?.release();
+    this.#marked = null;
+    this.#output.close();
+  }
+
+  #takeMarked(): ProcessTree {
+    const tree = this.#marked;
+    if (tree === null) throw new Error('it is not marked');
+    this.#marked = null;
+    return tree;
+  }
+
+  #tellExit(exit: Exit): void {
+    this.#hooks.onExit(exit);
+    this.#exit.resolve();
   }
 
   /** Only what the kernel counted meanwhile tells a process killed for want of memory from one killed by somebody. */
@@ -177,50 +208,4 @@ export class Attempt {
     const now = oomKills();
     return now !== null && this.#oomKillsBefore !== null && now > this.#oomKillsBefore;
   }
-
-  #onChange(): void {
-    const size = this.stdout.size() + this.stderr.size();
-    if (size === this.#size) return;
-    this.#size = size;
-    this.#grewAt = monotonicMs();
-    this.#follower.pump();
-    this.#hooks.onGrowth();
-    this.#checkLimit();
-  }
-
-  #checkLimit(): void {
-    if (this.#isOverLimit || this.stdout.size() + this.stderr.size() <= this.#maxOutputBytes) return;
-    this.#isOverLimit = true;
-    this.#hooks.onOutputLimit(Math.max(this.#writtenAt(this.stdout), this.#writtenAt(this.stderr)));
-  }
-
-  #onLine(line: string): void {
-    const { state, readings } = interpretLine(this.#stream, line);
-    this.#stream = state;
-    if (readings.length === 0) return;
-    const at = this.#writtenAt(this.stdout);
-    readings.forEach((reading) => this.#hooks.onReading(reading, at));
-  }
-
-  #onCaughtUp(): void {
-    this.#caughtUpAt = monotonicMs();
-    if (this.stdout.end !== null) this.#resolveLastRead?.();
-  }
-
-  /**
-   * By when what is being read was written: the file's own time of change, within what is known for sure, so that a
-   * wall clock that was moved can do no more harm than one late read.
-   */
-  #writtenAt(log: Log): number {
-    const now = monotonicMs();
-    const ageMs = Date.now() - log.modifiedAtEpochMs();
-    return Math.min(now, Math.max(this.#caughtUpAt, now - ageMs));
-  }
-}
-
-/** A promise and how to resolve it; `Promise.withResolvers` needs Node 22. */
-function deferred(): { promise: Promise<void>; resolve: () => void } {
-  let resolve: () => void = () => undefined;
-  const promise = new Promise<void>((resolvePromise) => (resolve = resolvePromise));
-  return { promise, resolve };
 }

@@ -55,7 +55,7 @@ describe('a machine without a free file', () => {
 
   it('hides a process that is started meanwhile only for as long', async () => {
     const { pid } = await startTree([]);
-    const tree = new ProcessTree([], 'run');
+    const tree = ProcessTree.mark([], 'run');
     await takeFiles();
     try {
       tree.onLaunched(pid);

@@ -116,7 +116,8 @@ export class RunAttempt {
     if (this.#init === null || this.#process === null) throw new Error('it has ended');
     const environment = environmentOf(this.#context, this.#init, this.#access);
     const request = buildLaunchRequest(this.#context, this.#init, { files: this.#files, environment });
-    this.#process.launch(request, this.#context.markers, this.#init.executionId);
+    this.#process.mark(this.#context.markers, this.#init.executionId);
+    this.#process.launch(request);
   }
 
   /** Fixes the logs' ends as they are now and reads up to there. Tells `logs_read`. */

@@ -15,7 +15,7 @@ export interface StartedTree {
 }
 
 export async function startTree(markers: readonly Marker[], script = ':'): Promise<StartedTree> {
-  const tree = new ProcessTree(markers, randomUUID());
+  const tree = ProcessTree.mark(markers, randomUUID());
   const child = start([...tree.prefix, '/bin/sh', '-c', `${script}\nexec sleep 600`]);
   const exited = once(child, 'exit').then(() => undefined);
   await once(child, 'spawn');
@@ -30,15 +30,23 @@ export async function startTreeWith(
   markers: readonly Marker[],
   script: string,
 ): Promise<StartedTree & { other: number }> {
-  const sleep = `sleep ${randomInt(100_000, 1_000_000)}`;
+  const sleep = newSleep();
   const started = await startTree(markers, script.replace('SLEEP', sleep));
+  return { ...started, other: await findSleep(sleep) };
+}
+
+/** A command that no other process has. */
+export const newSleep = (): string => `sleep ${randomInt(100_000, 1_000_000)}`;
+
+/** The one process that has this command. It does not outlive the test. */
+export async function findSleep(sleep: string): Promise<number> {
   const find = () => listPids().filter((pid) => commandOf(pid) === sleep);
-  await expect.poll(find).toHaveLength(1);
-  const [other = 0] = find();
+  await expect.poll(find, { timeout: 10_000 }).toHaveLength(1);
+  const [found = 0] = find();
   onTestFinished(() => {
-    if (isAlive(other)) process.kill(other, 'SIGKILL');
+    if (isAlive(found)) process.kill(found, 'SIGKILL');
   });
-  return { ...started, other };
+  return found;
 }
 
 export const isAlive = (pid: number): boolean => readProcess(pid)?.isDead === false;

@@ -86,13 +86,12 @@ describe.runIf(cgroupMarker() !== null)('the cgroup of a run', () => {
       },
     };
     const failing: Marker = {
-      name: 'rlimit',
-      isComplete: true,
+      ...cgroup,
       mark: () => {
         throw new Error('every limit is in use');
       },
     };
-    expect(() => new ProcessTree([noted, failing], 'run')).toThrow('every limit is in use');
+    expect(() => ProcessTree.mark([noted, failing], 'run')).toThrow('every limit is in use');
     expect(made.map((folder) => existsSync(folder))).toEqual([false]);
   });
 
@@ -119,13 +118,13 @@ describe.runIf(cgroupMarker() !== null)('the cgroup of a run', () => {
     const there = () =>
       [ofThis, empty, busy, join(busy, 'nested'), ofLater, elsewhere].map((folder) => existsSync(folder));
 
-    cgroupMarker();
+    cgroupMarker()?.removeLeftovers();
     expect(there()).toEqual([true, true, true, true, false, true]);
     await owner.end();
-    cgroupMarker();
+    cgroupMarker()?.removeLeftovers();
     expect(there()).toEqual([true, false, true, true, false, true]);
     await run.end();
-    const nextStart = () => (cgroupMarker(), there());
+    const nextStart = () => (cgroupMarker()?.removeLeftovers(), there());
     await expect.poll(nextStart).toEqual([true, false, false, false, false, true]);
   });
 });

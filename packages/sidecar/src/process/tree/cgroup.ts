@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type Mark, type Marker } from './marker.js';
 import { readProcess, readThreadGroup } from './proc.js';
 
@@ -25,8 +25,18 @@ export function cgroupMarker(): Marker | null {
     return folder;
   };
   if (!canUse(create)) return null;
-  removeLeftovers(own);
-  return { name: 'cgroup', isComplete: true, mark: () => markWith(create()) };
+  const inUse = new Set<string>();
+  return {
+    name: 'cgroup',
+    isComplete: true,
+    mark: () => markWith(create(), inUse),
+    restore: (folder) => (isRunGroup(folder) && existsSync(folder) ? markWith(folder, inUse) : null),
+    removeLeftovers: () => removeLeftovers(own, inUse),
+  };
+}
+
+function isRunGroup(folder: string): boolean {
+  return /^outrigger-\d+-\d+-\d+-/.test(basename(folder));
 }
 
 /** Says whose it is, by pid, start time and the namespace they hold in; what is left behind by the dead has no other. */
@@ -39,8 +49,10 @@ function groupName(): string {
  * Removes the empty groups of sidecars that were killed. What lives in others goes on: those are left for the start that
  * finds them empty.
  */
-function removeLeftovers(own: string): void {
+function removeLeftovers(own: string, inUse: ReadonlySet<string>): void {
   for (const name of readdirSync(own)) {
+    // Restored, it has the name of a sidecar that is dead.
+    if (inUse.has(join(own, name))) continue;
     const [, namespace, pid, startTime] = /^outrigger-(\d+)-(\d+)-(\d+)-/.exec(name) ?? [];
     // In another namespace the owner cannot be looked up, and may be about to put its first process into the group.
     if (namespace !== pidNamespace()) continue;
@@ -86,14 +98,19 @@ function canUse(create: () => string): boolean {
   }
 }
 
-function markWith(folder: string): Mark {
+function markWith(folder: string, inUse: Set<string>): Mark {
+  inUse.add(folder);
   return {
+    state: folder,
     prefix: [...ENTER, join(folder, 'cgroup.procs')],
     onLaunched: () => undefined,
     members: () => withNested(folder).flatMap((group) => pidsIn(group).flatMap((pid) => readProcess(pid) ?? [])),
     possibleEscapees: () => [],
     killAll: () => killGroup(folder),
-    release: () => removeGroups(folder, REMOVE_TRIES),
+    release: () => {
+      inUse.delete(folder);
+      removeGroups(folder, REMOVE_TRIES);
+    },
   };
 }
 

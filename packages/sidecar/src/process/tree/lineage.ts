@@ -1,4 +1,4 @@
-import { type ProcessInfo, relatives } from '../../core/sweep.js';
+import { type ProcessInfo, type ProcessName, relatives } from '../../core/sweep.js';
 import { type Mark, type Marker } from './marker.js';
 import { hasEnvironmentEntry, listPids, readProcess } from './proc.js';
 
@@ -16,13 +16,21 @@ export function lineageMarker(): Marker | null {
 
 /** The same without the environment, which a neighbour's run of the same id has, too: for use beside a better mark. */
 export function descentMarker(): Marker | null {
-  return markerBy(() => null);
+  return markerBy(() => NO_ENTRY);
 }
 
-function markerBy(entryOf: (executionId: string) => string | null): Marker | null {
+const NO_ENTRY = '';
+
+function markerBy(entryOf: (executionId: string) => string): Marker | null {
   if (readProcess(process.pid) === null) return null;
   const notes = new Notes();
-  return { name: 'lineage', isComplete: false, mark: (executionId) => markWith(entryOf(executionId), notes) };
+  return {
+    name: 'lineage',
+    isComplete: false,
+    mark: (executionId) => markWith(entryOf(executionId), notes),
+    restore: (entry) => markWith(entry, notes),
+    removeLeftovers: () => undefined,
+  };
 }
 
 /** One look at all processes of the machine for all trees that go on. */
@@ -52,18 +60,19 @@ class Notes {
   }
 }
 
-function markWith(entry: string | null, notes: Notes): Mark {
-  let known: ProcessInfo[] = [];
+function markWith(entry: string, notes: Notes): Mark {
+  let known: readonly ProcessName[] = [];
   const look = (processes: ProcessInfo[]) => {
-    const named = entry === null ? [] : processes.filter(({ pid }) => hasEnvironmentEntry(pid, entry));
+    const named = entry === NO_ENTRY ? [] : processes.filter(({ pid }) => hasEnvironmentEntry(pid, entry));
     const members = relatives(processes, [...known, ...named]);
     known = remember(known, members, processes);
     return members;
   };
   return {
     prefix: [],
+    state: entry,
     onLaunched: (leader) => {
-      known.push(leader);
+      known = [...known, leader];
       notes.add(look);
     },
     members: () => look(listProcesses()),
@@ -78,7 +87,11 @@ function listProcesses(): ProcessInfo[] {
 }
 
 /** The dead are kept for as long as somebody is in a group or session that bears their number. */
-function remember(known: ProcessInfo[], members: ProcessInfo[], processes: ProcessInfo[]): ProcessInfo[] {
+function remember(
+  known: readonly ProcessName[],
+  members: readonly ProcessInfo[],
+  processes: readonly ProcessInfo[],
+): ProcessName[] {
   const pids = new Set(members.map((member) => member.pid));
   const inUse = new Set(processes.flatMap((process) => [process.group, process.session]));
   return [...members, ...known.filter((process) => !pids.has(process.pid) && inUse.has(process.pid))];

@@ -1,4 +1,4 @@
-import { type ProcessInfo } from '../../core/sweep.js';
+import { type ProcessInfo, type ProcessName } from '../../core/sweep.js';
 
 /** A way to tell the processes of one execution from all others. */
 export interface Marker {
@@ -10,6 +10,10 @@ export interface Marker {
   readonly isComplete: boolean;
   /** Makes the mark of one execution. */
   mark(executionId: string): Mark;
+  /** The mark that another sidecar made, by what that one noted; null: it is not to be had any more. */
+  restore(state: string): Mark | null;
+  /** Removes what sidecars that were killed have left behind, but for what was restored. */
+  removeLeftovers(): void;
 }
 
 export const MARKER_NAMES = ['cgroup', 'rlimit', 'lineage'] as const;
@@ -19,8 +23,10 @@ export type MarkerName = (typeof MARKER_NAMES)[number];
 export interface Mark {
   /** What goes before the command so that its process starts marked; empty where nothing needs to. */
   readonly prefix: readonly string[];
-  /** Called with the process once it runs. */
-  onLaunched(leader: ProcessInfo): void;
+  /** What must be noted for the mark to be restored; holds no secret. */
+  readonly state: string;
+  /** Called with the first process once that is known. */
+  onLaunched(leader: ProcessName): void;
   /** The processes that bear the mark now. */
   members(): ProcessInfo[];
   /** Whoever lives and may be of the execution though the mark does not show it. */

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { type ProcessInfo } from '../../core/sweep.js';
+import { type ProcessInfo, type ProcessName } from '../../core/sweep.js';
 
 /**
  * Reads what proc(5) says about processes. A process that is gone, or not ours to read, is `null`; everything else that
@@ -24,6 +24,16 @@ export function readProcess(pid: number): ProcessInfo | null {
     session: Number(session),
     isDead: state === 'Z' || state === 'X',
   };
+}
+
+/** Of the fields of proc(5) that count time. */
+const TICKS_PER_SECOND = 100;
+
+/** When a process was started, on the clock that says `nowMs` now; `nowMs` where that cannot be told. */
+export function startedAt({ startTime }: ProcessName, nowMs: number): number {
+  const upMs = Number.parseFloat(readProc(null, 'uptime') ?? '') * 1000;
+  const ageMs = upMs - (Number(startTime) / TICKS_PER_SECOND) * 1000;
+  return ageMs > 0 ? nowMs - ageMs : nowMs;
 }
 
 /** The hard limit on bytes in POSIX message queues, `Infinity` for none. Readable whoever owns the process. */
@@ -57,9 +67,9 @@ export function hasEnvironmentEntry(pid: number, entry: string): boolean {
   return environment !== null && environment.split('\0').includes(entry);
 }
 
-function readProc(pid: number | 'self', file: string): string | null {
+function readProc(pid: number | 'self' | null, file: string): string | null {
   try {
-    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+    return readFileSync(pid === null ? `/proc/${file}` : `/proc/${pid}/${file}`, 'utf8');
   } catch (error) {
     if (NOBODY_TO_SEE.includes((error as NodeJS.ErrnoException).code ?? '')) return null;
     throw error;

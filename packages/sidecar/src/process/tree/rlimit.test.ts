@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { expect, it } from 'vitest';
 import { isAlive, startTree, startTreeWith } from '../../testing/trees.js';
 import { killTree } from '../kill.js';
+import { type Mark, type Marker } from './marker.js';
 import { readProcess, readQueueLimit } from './proc.js';
 import { rlimitMarker } from './rlimit.js';
 
@@ -25,12 +26,19 @@ function lowerOwnLimit(): void {
   execFileSync(prlimit, ['--pid', String(process.pid), `--msgqueue=${limit}:${limit}`]);
 }
 
+const markerOf = (mark: Mark): Marker => ({
+  name: 'rlimit',
+  isComplete: true,
+  mark: () => mark,
+  restore: () => null,
+  removeLeftovers: () => undefined,
+});
+
 /** A tree with the highest of many marks, so that what escapes from it can lower its limit. */
 async function startEscape() {
   const mark = makeMarks(20).at(-1);
   if (mark === undefined) throw new Error('not offered');
-  const marker = { name: 'rlimit', isComplete: true, mark: () => mark } as const;
-  const started = await startTreeWith([marker], `(${[prlimit, ...lowered].join(' ')} setsid env -i SLEEP &)`);
+  const started = await startTreeWith([markerOf(mark)], `(${[prlimit, ...lowered].join(' ')} setsid env -i SLEEP &)`);
   return { ...started, escapees: () => mark.possibleEscapees().map(({ pid }) => pid) };
 }
 
@@ -48,10 +56,24 @@ it('who has escaped from a tree is none of a later one', async () => {
   const [mark] = makeMarks(1);
   if (mark === undefined) throw new Error('not offered');
   const startLater = async () => {
-    const { pid } = await startTree([{ name: 'rlimit', isComplete: true, mark: () => mark }]);
+    const { pid } = await startTree([markerOf(mark)]);
     return Number(readProcess(pid)?.startTime);
   };
   // Times are in hundredths of a second.
   await expect.poll(startLater).toBeGreaterThan(Number(readProcess(other)?.startTime));
   expect(mark.possibleEscapees().map(({ pid }) => pid)).not.toContain(other);
+});
+
+it('a limit that was restored marks no other run', () => {
+  const marker = rlimitMarker();
+  const free = marker?.mark('');
+  const limit = Number(free?.state);
+  free?.release();
+  const MARK_SPACING = 64;
+  for (let other = limit % MARK_SPACING; other < 819_200; other += MARK_SPACING) {
+    if (other > 0 && other !== limit) marker?.restore(String(other));
+  }
+  expect(marker?.mark('').state).toBe(String(limit));
+  expect(() => marker?.mark('')).toThrow('every limit');
+  expect(marker?.restore('none')).toBeNull();
 });

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { type LimitedProcess, possibleEscapees } from '../../core/escape.js';
-import { type ProcessInfo } from '../../core/sweep.js';
+import { type ProcessName } from '../../core/sweep.js';
 import { findExecutable } from '../executable.js';
 import { type Mark, type Marker } from './marker.js';
 import { ancestors, canRaiseLimits, listPids, readProcess, readQueueLimit } from './proc.js';
@@ -26,7 +26,18 @@ export function rlimitMarker(): Marker | null {
   if (prlimit === null || own === null || readProcess(process.pid) === null) return null;
   const marks = new Marks(Math.min(own, BASE_MAX));
   if (marks.base < BASE_MIN) return null;
-  return { name: 'rlimit', isComplete: !canRaiseLimits(), mark: () => markWith(prlimit, marks.take(), marks) };
+  return {
+    name: 'rlimit',
+    isComplete: !canRaiseLimits(),
+    mark: () => markWith(prlimit, marks.take(), marks),
+    restore: (state) => {
+      const limit = Number(state);
+      if (!Number.isSafeInteger(limit) || limit <= 0) return null;
+      marks.reserve(limit);
+      return markWith(prlimit, limit, marks);
+    },
+    removeLeftovers: () => undefined,
+  };
 }
 
 /**
@@ -57,8 +68,12 @@ class Marks {
     );
     const mark = free[randomInt(Math.max(free.length, 1))];
     if (mark === undefined) throw new Error('every limit on message queues that can mark a run is in use');
-    this.#taken.add(mark);
+    this.reserve(mark);
     return mark;
+  }
+
+  reserve(mark: number): void {
+    this.#taken.add(mark);
   }
 
   giveBack(mark: number): void {
@@ -67,9 +82,10 @@ class Marks {
 }
 
 function markWith(prlimit: string, mark: number, marks: Marks): Mark {
-  let leader: ProcessInfo | null = null;
+  let leader: ProcessName | null = null;
   return {
     prefix: [prlimit, `--msgqueue=${mark}:${mark}`, '--'],
+    state: String(mark),
     onLaunched: (process) => (leader = process),
     members: () => listPids().flatMap((pid) => (readQueueLimit(pid) === mark ? (readProcess(pid) ?? []) : [])),
     possibleEscapees: () => {

@@ -28,7 +28,7 @@ async function expectUntouched(): Promise<void> {
 }
 
 describe('a process that got the pid of one that was looked at before (P5)', () => {
-  const tree = () => new ProcessTree(probeMarkers('lineage'), 'run');
+  const tree = () => ProcessTree.mark(probeMarkers('lineage'), 'run');
 
   it('is not stopped', async () => {
     const newcomer = await sleeper();

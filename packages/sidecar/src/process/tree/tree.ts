@@ -1,7 +1,8 @@
-import { type ProcessInfo } from '../../core/sweep.js';
+import { oldest, type ProcessInfo, type ProcessName } from '../../core/sweep.js';
 import { cgroupMarker } from './cgroup.js';
 import { descentMarker, lineageMarker } from './lineage.js';
-import { type Mark, type Marker, type MarkerName } from './marker.js';
+import { type Marker, type MarkerName } from './marker.js';
+import { makeMarks, type MarkStates, type Marks, restoreMarks } from './marks.js';
 import { readProcess } from './proc.js';
 import { rlimitMarker } from './rlimit.js';
 
@@ -31,18 +32,50 @@ export function probeMarkers(wanted: MarkerName | 'auto'): Marker[] {
 
 /** All processes of one execution, whatever they did to get away. */
 export class ProcessTree {
-  readonly #marks: readonly Mark[];
-  readonly #isComplete: boolean;
-  /** What goes before the command so that its process starts marked. */
-  readonly prefix: readonly string[];
-  #leader: ProcessInfo | null = null;
+  readonly #marks: Marks;
+  #leader: ProcessName | null = null;
   /** The pid of the first process while that could not be looked at. */
   #unseen: number | null = null;
 
-  constructor(markers: readonly Marker[], executionId: string) {
-    this.#marks = makeMarks(markers, executionId);
-    this.#isComplete = markers.some((marker) => marker.isComplete);
-    this.prefix = this.#marks.flatMap((mark) => mark.prefix);
+  private constructor(marks: Marks) {
+    this.#marks = marks;
+  }
+
+  /** A tree whose first process is yet to be started. */
+  static mark(markers: readonly Marker[], executionId: string): ProcessTree {
+    return new ProcessTree(makeMarks(markers, executionId));
+  }
+
+  /**
+   * A tree that another sidecar has started, or was about to.
+   *
+   * @param states What that one noted.
+   * @param leader Its first process, dead or alive; null: it is not known whether there was one.
+   */
+  static restore(markers: readonly Marker[], states: MarkStates, leader: ProcessName | null): ProcessTree {
+    const tree = new ProcessTree(restoreMarks(markers, states));
+    if (leader !== null) tree.#setLeader(leader);
+    return tree;
+  }
+
+  /** What goes before the command so that its process starts marked. */
+  get prefix(): readonly string[] {
+    return this.#marks.all.flatMap((mark) => mark.prefix);
+  }
+
+  /** What must be noted for the tree to be restored. */
+  get states(): MarkStates {
+    return this.#marks.states;
+  }
+
+  /** Whether whoever bears a mark of the tree is found by it: none was noted that could not be restored. */
+  get hasAllMarks(): boolean {
+    return this.#marks.hasAll;
+  }
+
+  /** The first process; null while it is not known. */
+  get leader(): ProcessName | null {
+    return this.#leader;
   }
 
   onLaunched(pid: number): void {
@@ -59,14 +92,30 @@ export class ProcessTree {
     this.#unseen = null;
     // It has ended, and the pid can be another's by now.
     if (leader?.parent !== process.pid) return;
+    this.#setLeader(leader);
+  }
+
+  /**
+   * Takes the oldest of the processes that bear the marks for the first one. Null: there is none.
+   *
+   * @throws Error like {@link members}.
+   */
+  findLeader(): ProcessName | null {
+    const found = oldest(this.members());
+    if (found !== null) this.#setLeader(found);
+    return this.#leader;
+  }
+
+  #setLeader({ pid, startTime }: ProcessName): void {
+    const leader = { pid, startTime };
     this.#leader = leader;
-    this.#marks.forEach((mark) => mark.onLaunched(leader));
+    this.#marks.all.forEach((mark) => mark.onLaunched(leader));
   }
 
   /** @throws Error when some of the processes cannot be looked at. */
   members(): ProcessInfo[] {
     if (this.#unseen !== null) this.#meetLeader(this.#unseen);
-    const marked = this.#marks.flatMap((mark) => mark.members());
+    const marked = this.#marks.all.flatMap((mark) => mark.members());
     const leader = this.#leader === null ? null : readProcess(this.#leader.pid);
     // It can take its mark off, but not stop being the process that was started.
     if (leader !== null && leader.startTime === this.#leader?.startTime) marked.push(leader);
@@ -82,7 +131,9 @@ export class ProcessTree {
     const pids = new Set(members.map((member) => member.pid));
     const isMember = ({ pid }: ProcessInfo) => pids.has(pid);
     return (
-      this.#leader !== null && this.#isComplete && this.#marks.every((mark) => mark.possibleEscapees().every(isMember))
+      this.#leader !== null &&
+      this.#marks.isComplete &&
+      this.#marks.all.every((mark) => mark.possibleEscapees().every(isMember))
     );
   }
 
@@ -106,28 +157,17 @@ export class ProcessTree {
 
   /** Kills every process at once where the kernel can. */
   killAll(): void {
-    this.#marks.forEach((mark) => mark.killAll());
+    this.#marks.all.forEach((mark) => mark.killAll());
   }
 
   /** Gives up what the marks occupy. */
   release(): void {
-    this.#marks.forEach((mark) => mark.release());
+    this.#marks.all.forEach((mark) => mark.release());
   }
 }
 
-/** All of them or none. */
-function makeMarks(markers: readonly Marker[], executionId: string): Mark[] {
-  const marks: Mark[] = [];
-  try {
-    for (const marker of markers) marks.push(marker.mark(executionId));
-    return marks;
-  } catch (error) {
-    marks.forEach((mark) => mark.release());
-    throw error;
-  }
-}
-
-function isStill(target: ProcessInfo): boolean {
+/** Whether a process lives, and not another one under its pid. @throws Error when it cannot be looked at. */
+export function isStill(target: ProcessName): boolean {
   const now = readProcess(target.pid);
   return now !== null && now.startTime === target.startTime && !now.isDead;
 }

@@ -1,0 +1,70 @@
+import { type JournalRecord } from './journal-state.js';
+
+/**
+ * A journal's records as lines: a checksum of eight hexadecimal digits, a blank, and JSON. All is told by bytes, so that
+ * half a character at a torn end spoils nothing before it.
+ */
+
+/** Of bytes, as an unsigned 32-bit number. */
+export type Checksum = (bytes: Uint8Array) => number;
+
+const NEWLINE = 0x0a;
+/** Of what comes before the JSON. */
+const PREFIX_BYTES = 9;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+export function encodeRecord(record: JournalRecord, checksum: Checksum): Uint8Array {
+  // Neither JSON nor the prefix holds a line end.
+  const json = encoder.encode(JSON.stringify(record));
+  const line = new Uint8Array(PREFIX_BYTES + json.length + 1);
+  line.set(encoder.encode(prefixOf(json, checksum)));
+  line.set(json, PREFIX_BYTES);
+  line[line.length - 1] = NEWLINE;
+  return line;
+}
+
+export interface DecodedJournal {
+  readonly records: readonly JournalRecord[];
+  /** Length of the sound beginning; what follows was torn or damaged. */
+  readonly soundBytes: number;
+  /** Lines behind the sound beginning, a torn one included. */
+  readonly lostLines: number;
+}
+
+/**
+ * The records up to the first that is torn or damaged: what comes behind it may lack what it rests on. A tail that was
+ * being written when the power went is such a record, and nothing that was promised is in it.
+ */
+export function decodeJournal(bytes: Uint8Array, checksum: Checksum): DecodedJournal {
+  const records: JournalRecord[] = [];
+  let at = 0;
+  while (at < bytes.length) {
+    const end = bytes.indexOf(NEWLINE, at);
+    const record = end === -1 ? null : decodeLine(bytes.subarray(at, end), checksum);
+    if (record === null) break;
+    records.push(record);
+    at = end + 1;
+  }
+  return { records, soundBytes: at, lostLines: countLines(bytes.subarray(at)) };
+}
+
+function decodeLine(line: Uint8Array, checksum: Checksum): JournalRecord | null {
+  const json = line.subarray(PREFIX_BYTES);
+  if (decoder.decode(line.subarray(0, PREFIX_BYTES)) !== prefixOf(json, checksum)) return null;
+  try {
+    // Its checksum is right, so it is what this program wrote; another version of it says so in the header.
+    return JSON.parse(decoder.decode(json)) as JournalRecord;
+  } catch {
+    return null;
+  }
+}
+
+function prefixOf(json: Uint8Array, checksum: Checksum): string {
+  return `${checksum(json).toString(16).padStart(8, '0')} `;
+}
+
+function countLines(bytes: Uint8Array): number {
+  const ends = bytes.reduce((count, byte) => (byte === NEWLINE ? count + 1 : count), 0);
+  return bytes.length === 0 || bytes.at(-1) === NEWLINE ? ends : ends + 1;
+}

@@ -1,0 +1,102 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { accepted, anyRecord, HEADER, outcomeOf, VERDICT } from '../testing/journal-records.js';
+import { foldJournal } from './journal-fold.js';
+import { recordsOf } from './journal-records.js';
+import { type JournalRecord, type JournalState } from './journal-state.js';
+
+const start = { marks: { rlimit: '1' }, placeholderHash: null };
+const starting = (attempt: number, more: object = {}) =>
+  ({ is: 'starting', id: 'a', attempt, session: 'start', start, ...more }) as const;
+const launched = (attempt: number, at = 7) =>
+  ({ is: 'launched', id: 'a', attempt, at, pid: 70 + attempt, startTime: '1' }) as const;
+const fold = (...records: JournalRecord[]) => foldJournal(records).executions.get('a');
+/** In the order in which they are kept, too. */
+const orderOf = ({ executions, tombstones }: JournalState) => [[...executions.keys()], [...tombstones.keys()]];
+
+describe('for any records, in any order, repeated, and of ids that nobody knows', () => {
+  // Without a beginning most of them are about nobody.
+  const someRecords = fc.tuple(fc.subarray([accepted('a'), accepted('b')]), fc.array(anyRecord, { maxLength: 30 }));
+
+  it('the fewest records that amount to the same do', () => {
+    fc.assert(
+      fc.property(someRecords, ([begin, rest]) => {
+        const state = foldJournal([...begin, ...rest]);
+        const again = foldJournal(recordsOf(state));
+        expect(again).toEqual(state);
+        expect(orderOf(again)).toEqual(orderOf(state));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('a journal that goes on behind them is one that goes on behind all', () => {
+    fc.assert(
+      fc.property(someRecords, fc.array(anyRecord, { maxLength: 10 }), ([begin, rest], later) => {
+        const whole = [...begin, ...rest];
+        const fewest = recordsOf(foldJournal(whole));
+        expect(foldJournal([...fewest, ...later])).toEqual(foldJournal([...whole, ...later]));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+it('an execution is known as far as it was written down', () => {
+  expect(fold(accepted('a'), starting(1), launched(1))).toMatchObject({
+    accepted: accepted('a'),
+    attempts: [{ number: 1, session: 'start', start, launched: { at: 7, pid: 71, startTime: '1' } }],
+    startedAt: 7,
+    outcome: null,
+  });
+});
+
+it('an acceptance or a launch that is repeated takes nothing back', () => {
+  expect(fold(accepted('a'), starting(1), launched(1), accepted('a'), launched(1, 9))?.startedAt).toBe(7);
+});
+
+it('what was never started gets other marks when it is started again, and what runs keeps its own', () => {
+  const other = { start: { ...start, marks: { rlimit: '2' } } };
+  expect(fold(accepted('a'), starting(1), starting(1, other))?.attempts).toMatchObject([other]);
+  expect(fold(accepted('a'), starting(1), launched(1), starting(1, other))?.attempts).toMatchObject([{ start }]);
+});
+
+it('a journal made anew knows how many attempts are left of one that goes on', () => {
+  const suspended = { is: 'suspended', id: 'a', next: 'resume', resumesLeft: 2, hold: null, heldMs: 5 } as const;
+  const records = [accepted('a'), starting(1), launched(1), suspended, starting(2), launched(2, 9)];
+  const anew = fold(...recordsOf(foldJournal(records)));
+  expect(anew).toMatchObject({ resumesLeft: 2, heldMs: 5, suspended: null, startedAt: 7 });
+});
+
+it('a verdict and an outcome that were told stand', () => {
+  const decided = (at: number) => ({ is: 'decided', id: 'a', verdict: { ...VERDICT, at }, ends: null }) as const;
+  const ended = (message: string) =>
+    ({ is: 'ended', id: 'a', outcome: { ...outcomeOf('a'), message }, ends: null }) as const;
+  const known = fold(accepted('a'), decided(1), decided(2), ended('first'), ended('second'));
+  expect([known?.verdict?.at, known?.outcome?.message]).toEqual([1, 'first']);
+});
+
+it('the prompt of what has ended is not kept, and its labels are', () => {
+  const state = foldJournal([accepted('a', 'long'), { is: 'ended', id: 'a', outcome: outcomeOf('a'), ends: null }]);
+  expect(recordsOf(state)[0]).toMatchObject({ is: 'accepted', request: { prompt: '-', labels: { team: 'a' } } });
+});
+
+it('an id whose execution was forgotten is known, until it is accepted again', () => {
+  const forgotten = { is: 'forgotten', id: 'a', digest: 'd', at: 3 } as const;
+  const gone = foldJournal([accepted('a'), forgotten]);
+  expect([gone.executions.size, gone.tombstones.get('a')]).toEqual([0, { digest: 'd', at: 3 }]);
+  const again = foldJournal([accepted('a'), forgotten, accepted('a')]);
+  expect([again.executions.size, again.tombstones.size]).toEqual([1, 0]);
+});
+
+it('a cancel is remembered until what it is for is accepted', () => {
+  const remembered = { is: 'cancel_remembered', id: 'a', at: 3 } as const;
+  expect(foldJournal([remembered]).rememberedCancels.get('a')).toBe(3);
+  expect(foldJournal([remembered, accepted('a')]).rememberedCancels.size).toBe(0);
+});
+
+it('the generation never goes back, and the first header counts', () => {
+  const generations = [5, 3].map((generation) => ({ is: 'generation', generation }) as const);
+  const state = foldJournal([HEADER, ...generations, { ...HEADER, journalId: 'other' }]);
+  expect(state).toMatchObject({ generation: 5, journalId: 'journal-1', machineBootId: 'boot-1' });
+});

@@ -1,0 +1,181 @@
+import { LIMITS, type ReasonOf } from '@outrigger/protocol';
+import { classifyStderr } from '../claude/failures.js';
+import { interpretLine, mayMatter, NEW_STREAM, type Reading, type StreamState } from '../claude/interpret.js';
+import { monotonicMs } from '../clock.js';
+import { type RunReport } from '../core/outcome.js';
+import { type AttemptFiles } from '../state/folder.js';
+import { waitAtMost } from '../timeout.js';
+import { deferred } from './deferred.js';
+import { LogFollower } from './follow.js';
+import { Log } from './log.js';
+import { type FolderWatch, watchFolder } from './watch.js';
+
+/** The last read before a verdict takes no longer than this, however much there is to read. */
+const LAST_READ_MS_MAX = 5000;
+/** How much of the end of stderr is looked at for why a run ended. */
+const STDERR_TAIL_BYTES = 8192;
+/** How much of the last line of stderr is quoted for a crash. */
+const LAST_WORDS_CHARS_MAX = 300;
+
+/** What a run's output tells. Times are monotonic milliseconds. */
+export interface OutputHooks {
+  /** The run printed something that matters; `at` is by when it was in the log. */
+  onReading(reading: Reading, at: number): void;
+  onOutputLimit(at: number): void;
+  /** There is more to read for whoever follows the logs. */
+  onGrowth(): void;
+  onDegraded(error: Error): void;
+}
+
+/** The logs of an attempt, and what is read in them. */
+export class Output {
+  readonly stdout: Log;
+  readonly stderr: Log;
+  readonly #hooks: OutputHooks;
+  readonly #maxOutputBytes: number;
+  readonly #follower: LogFollower;
+  readonly #watch: FolderWatch;
+  readonly #caughtUp = deferred();
+  #stream: StreamState = NEW_STREAM;
+  #size = 0;
+  #grewAt = monotonicMs();
+  #caughtUpAt = monotonicMs();
+  /** What wall time lacks to be monotonic time, once for all that was there before; null: it is looked up each time. */
+  #wallOffsetMs: number | null = null;
+  #resolveLastRead: (() => void) | null = null;
+  #isOverLimit = false;
+
+  constructor(files: AttemptFiles, maxOutputBytes: number, hooks: OutputHooks) {
+    this.#hooks = hooks;
+    this.#maxOutputBytes = maxOutputBytes;
+    // One byte over the limit shows that it is exceeded; nobody needs to see more of it.
+    this.stdout = new Log(files.stdout, maxOutputBytes + 1);
+    this.stderr = new Log(files.stderr, maxOutputBytes + 1);
+    this.#follower = new LogFollower({
+      log: this.stdout,
+      lineBytesMax: LIMITS.lineBytesMax,
+      mayMatter,
+      onLine: (line) => this.#onLine(line),
+      onCaughtUp: () => this.#onCaughtUp(),
+    });
+    this.stdout.open();
+    try {
+      this.stderr.open();
+    } catch (error) {
+      this.stdout.release();
+      throw error;
+    }
+    this.#watch = watchFolder(
+      files.folder,
+      () => this.#onChange(),
+      (error) => hooks.onDegraded(error),
+    );
+  }
+
+  /** What the run has told about itself so far. */
+  get report(): RunReport {
+    return this.#stream.report;
+  }
+
+  /** When output last came. */
+  get grewAt(): number {
+    return this.#grewAt;
+  }
+
+  /** The process that prints has started. */
+  begin(at: number): void {
+    this.#grewAt = at;
+  }
+
+  /**
+   * Takes over logs that another sidecar has followed, none of which was written before `since`. When output last came is
+   * known at once.
+   *
+   * @returns Resolves when all that was there has been read.
+   */
+  async takeOver(since: number): Promise<void> {
+    this.#caughtUpAt = since;
+    this.#wallOffsetMs = monotonicMs() - Date.now();
+    this.#grewAt = this.#lastWrittenAt();
+    this.#size = this.stdout.size() + this.stderr.size();
+    this.#follower.pump();
+    this.#hooks.onGrowth();
+    this.#checkLimit();
+    await this.#caughtUp.promise;
+  }
+
+  /** Fixes the logs' ends as they are now. */
+  fixEnds(): void {
+    this.stdout.fixEnd();
+    this.stderr.fixEnd();
+    this.#checkLimit();
+  }
+
+  /** Resolves when everything up to the fixed ends has been read, or that has taken too long. */
+  async readToEnds(): Promise<{ stderrFailure: ReasonOf<'failed'> | null; lastWords: string | null }> {
+    const isRead = new Promise<void>((resolve) => (this.#resolveLastRead = resolve));
+    this.#follower.pump();
+    await waitAtMost(LAST_READ_MS_MAX, isRead);
+    this.#follower.stop();
+    const tail = this.stderr.tail(STDERR_TAIL_BYTES);
+    const lastWords = tail.trim().split('\n').at(-1)?.trim().slice(0, LAST_WORDS_CHARS_MAX);
+    return { stderrFailure: classifyStderr(tail), lastWords: lastWords === '' ? null : (lastWords ?? null) };
+  }
+
+  /** Lets go of files and timers. Readers that hold the logs open keep them. */
+  close(): void {
+    this.stdout.fixEnd();
+    this.stderr.fixEnd();
+    this.#stream = { ...NEW_STREAM, report: this.#stream.report };
+    this.#follower.stop();
+    this.#watch.close();
+    this.#caughtUp.resolve();
+    this.stdout.release();
+    this.stderr.release();
+  }
+
+  #onChange(): void {
+    const size = this.stdout.size() + this.stderr.size();
+    if (size === this.#size) return;
+    this.#size = size;
+    this.#grewAt = monotonicMs();
+    this.#follower.pump();
+    this.#hooks.onGrowth();
+    this.#checkLimit();
+  }
+
+  #checkLimit(): void {
+    if (this.#isOverLimit || this.stdout.size() + this.stderr.size() <= this.#maxOutputBytes) return;
+    this.#isOverLimit = true;
+    this.#hooks.onOutputLimit(this.#lastWrittenAt());
+  }
+
+  #onLine(line: string): void {
+    const { state, readings } = interpretLine(this.#stream, line);
+    this.#stream = state;
+    if (readings.length === 0) return;
+    const at = this.#writtenAt(this.stdout);
+    readings.forEach((reading) => this.#hooks.onReading(reading, at));
+  }
+
+  #onCaughtUp(): void {
+    this.#caughtUpAt = monotonicMs();
+    this.#wallOffsetMs = null;
+    this.#caughtUp.resolve();
+    if (this.stdout.end !== null) this.#resolveLastRead?.();
+  }
+
+  #lastWrittenAt(): number {
+    return Math.max(this.#writtenAt(this.stdout), this.#writtenAt(this.stderr));
+  }
+
+  /**
+   * By when what is being read was written: the file's own time of change, within what is known for sure, so that a
+   * wall clock that was moved can do no more harm than one late read.
+   */
+  #writtenAt(log: Log): number {
+    const now = monotonicMs();
+    const writtenAt = log.modifiedAtEpochMs() + (this.#wallOffsetMs ?? now - Date.now());
+    return Math.min(now, Math.max(this.#caughtUpAt, writtenAt));
+  }
+}

@@ -1,0 +1,45 @@
+import { type Mark, type Marker } from './marker.js';
+
+/** What must be noted of each mark for it to be restored, by the name of its marker. */
+export type MarkStates = Readonly<Record<string, string>>;
+
+/** The marks on the processes of one execution. */
+export interface Marks {
+  readonly all: readonly Mark[];
+  readonly states: MarkStates;
+  /** Whether no process can escape all of them unnoticed. */
+  readonly isComplete: boolean;
+  /** Whether no mark is missing that was made. */
+  readonly hasAll: boolean;
+}
+
+/** All of them or none. */
+export function makeMarks(markers: readonly Marker[], executionId: string): Marks {
+  const made: (readonly [Marker, Mark])[] = [];
+  try {
+    for (const marker of markers) made.push([marker, marker.mark(executionId)]);
+  } catch (error) {
+    made.forEach(([, mark]) => mark.release());
+    throw error;
+  }
+  return toMarks(made, true);
+}
+
+/** Those that are still to be had. */
+export function restoreMarks(markers: readonly Marker[], states: MarkStates): Marks {
+  const restored = markers.flatMap((marker) => {
+    const state = states[marker.name];
+    const mark = state === undefined ? null : marker.restore(state);
+    return mark === null ? [] : [[marker, mark] as const];
+  });
+  return toMarks(restored, restored.length === Object.keys(states).length);
+}
+
+function toMarks(marked: readonly (readonly [Marker, Mark])[], hasAll: boolean): Marks {
+  return {
+    all: marked.map(([, mark]) => mark),
+    states: Object.fromEntries(marked.map(([marker, mark]) => [marker.name, mark.state])),
+    isComplete: marked.some(([marker]) => marker.isComplete),
+    hasAll,
+  };
+}
