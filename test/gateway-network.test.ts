@@ -63,6 +63,13 @@ it('asks a proxy for a tunnel to a provider that is reached over TLS', async () 
   expect(proxy.asked).toEqual(['CONNECT provider.test:443']);
 });
 
+it('asks no proxy for http to reach a provider over TLS', async () => {
+  await using proxy = await startProxy();
+  await using gateway = await startGateway({ upstream: 'https://127.0.0.1:9', env: { HTTP_PROXY: proxy.url } });
+  await expect(ask(await openWay(gateway))).rejects.toThrow('socket hang up');
+  expect(proxy.asked).toEqual([]);
+});
+
 /** Of the gateway of a sidecar that is started on a state folder, and stopped again. */
 async function urlOf(stateDir: string): Promise<string> {
   await using gateway = await startGateway({ stateDir });

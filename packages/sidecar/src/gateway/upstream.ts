@@ -46,7 +46,7 @@ export class Upstream {
     const url = new URL(options.url);
     this.#origin = url.origin;
     this.#prefix = url.pathname.replace(/\/+$/, '');
-    this.#dispatcher = dispatcherFor(options.environment);
+    this.#dispatcher = dispatcherFor(url, options.environment);
   }
 
   /** Resolves with the beginning of the answer. @throws FirstByteTimeout; an error of the network; the signal's reason */
@@ -77,20 +77,16 @@ export class Upstream {
   }
 }
 
-function dispatcherFor(environment: UpstreamOptions['environment']): Dispatcher {
-  const find = (name: string) => environment[name.toLowerCase()] ?? environment[name];
-  const [httpProxy, httpsProxy, noProxy] = [find('HTTP_PROXY'), find('HTTPS_PROXY'), find('NO_PROXY')];
+function dispatcherFor(url: URL, environment: UpstreamOptions['environment']): Dispatcher {
+  const find = (name: string) => environment[name.toLowerCase()] ?? environment[name] ?? '';
   const options = {
     headersTimeout: 0,
     bodyTimeout: 0,
     keepAliveTimeout: IDLE_CONNECTION_MS,
     connect: { timeout: CONNECT_TIMEOUT_MS },
   };
-  if ((httpProxy ?? '') === '' && (httpsProxy ?? '') === '') return new Agent(options);
-  return new EnvHttpProxyAgent({
-    ...options,
-    ...(httpProxy && { httpProxy }),
-    ...(httpsProxy && { httpsProxy }),
-    ...(noProxy && { noProxy }),
-  });
+  // As everywhere, a proxy for http is none for https.
+  const proxy = find(url.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY');
+  if (proxy === '') return new Agent(options);
+  return new EnvHttpProxyAgent({ ...options, httpProxy: proxy, httpsProxy: proxy, noProxy: find('NO_PROXY') });
 }
