@@ -1,7 +1,8 @@
 import { CURSOR_START, type ExecutionSummary, type Outcome } from '@outrigger/protocol';
 import { type CredentialNotice, type Credentials } from '../credentials/credentials.js';
+import { type AdmissionNotice } from '../supervision/announcer.js';
 import { type Run } from '../supervision/run.js';
-import { type AdmissionNotice, type Supervisor } from '../supervision/supervisor.js';
+import { type Supervisor } from '../supervision/supervisor.js';
 import { type Channel } from './channel.js';
 
 /** Tells one connection of every execution's states and outcomes, whoever dispatched it. */

@@ -1,0 +1,153 @@
+import {
+  type DispatchRequest,
+  type Outcome,
+  type Request,
+  type Result,
+  type Welcome,
+  WireError,
+} from '@outrigger/protocol';
+import { type Logger } from 'pino';
+import { admit, type Admission, type AdmissionReason } from '../core/admission.js';
+import { type BreakerLimits } from '../core/breaker.js';
+import { type Credentials } from '../credentials/credentials.js';
+import { type AdmissionNotice } from './announcer.js';
+import { CancelMemory } from './cancel-memory.js';
+import { Circuit, type CircuitOptions } from './circuit.js';
+import { Draining } from './draining.js';
+import { type Run } from './run.js';
+import { Slots } from './slots.js';
+
+/** Executions that wait for a slot. */
+const QUEUED_MAX = 1_000;
+
+const BREAKER_OFF: BreakerLimits = { failures: 0, youngMs: 0, cooldownMs: 0, cooldownMaxMs: 0 };
+
+const REFUSALS: Readonly<Record<AdmissionReason, string>> = {
+  draining: 'the agent is draining and admits nothing; dispatch on another agent',
+  circuit_open: 'executions have died young on the agent several times in a row; dispatch elsewhere or later',
+  credential_missing: 'the agent has no credential; start its sidecar with --credential-file',
+  at_capacity: 'every slot of the agent is in use; dispatch elsewhere or later, or ask for whenBusy: "skip"',
+};
+
+export interface AdmittingOptions {
+  readonly maxExecutions: number;
+  /** @default the circuit breaker is off */
+  readonly breaker?: BreakerLimits;
+  readonly credentials: Credentials;
+  readonly state: CircuitOptions['store'];
+  readonly logger: Logger;
+}
+
+/** A dispatch that asks to be admitted. */
+export interface Applicant {
+  readonly id: string;
+  readonly digest: string;
+  /** The execution that has its id already. */
+  readonly known: Run | undefined;
+  readonly whenBusy: DispatchRequest['whenBusy'];
+}
+
+/** What decides who may start now: slots, the drain, the circuit breaker, the credential, and cancels that came first. */
+export class Admitting {
+  readonly slots: Slots;
+  readonly cancelMemory = new CancelMemory();
+  readonly circuit: Circuit;
+  readonly #draining: Draining;
+  readonly #credentials: Credentials;
+
+  /** @param tell Tells hosts what changes of it. */
+  constructor(options: AdmittingOptions, tell: (notice: AdmissionNotice) => void) {
+    this.slots = new Slots(options.maxExecutions);
+    this.#credentials = options.credentials;
+    this.#draining = new Draining({
+      live: () => this.slots.live.map((run) => run.id),
+      cancelLive: () => this.slots.live.forEach((run) => run.cancel('drained')),
+      tell,
+      onEnded: () => this.#handOut(),
+    });
+    this.circuit = new Circuit({
+      limits: options.breaker ?? BREAKER_OFF,
+      store: options.state,
+      logger: options.logger,
+      tell,
+      onPassable: () => this.#handOut(),
+    });
+  }
+
+  /** What keeps it from admitting, as far as there is anything; what `welcome` and `status` say. */
+  get obstacles(): Pick<Welcome, 'drain' | 'circuit'> {
+    const { progress: drain } = this.#draining;
+    const { state: circuit } = this.circuit;
+    return { ...(drain === undefined ? {} : { drain }), ...(circuit === undefined ? {} : { circuit }) };
+  }
+
+  /** Why it would refuse a dispatch although a slot were free; null: it would not. */
+  get problem(): 'draining' | 'circuit_open' | 'credential_missing' | null {
+    if (this.#draining.isOn) return 'draining';
+    if (this.circuit.passage === 'open') return 'circuit_open';
+    return this.#hasCredential ? null : 'credential_missing';
+  }
+
+  /** What becomes of a dispatch. A cancel that came before it has served its turn then. */
+  judge({ id, digest, known, whenBusy }: Applicant): Admission {
+    return admit({
+      known: known ?? null,
+      digest,
+      isCancelRemembered: this.cancelMemory.take(id),
+      isDraining: this.#draining.isOn,
+      isCircuitOpen: this.circuit.passage === 'open',
+      hasCredential: this.#hasCredential,
+      live: this.slots.live.length,
+      queued: this.slots.queued.length,
+      queuedMax: QUEUED_MAX,
+      maxExecutions: this.slots.max,
+      whenBusy: whenBusy ?? 'refuse',
+    });
+  }
+
+  refusal(reason: AdmissionReason): WireError {
+    return new WireError(reason, REFUSALS[reason], this.dataOf(reason));
+  }
+
+  dataOf(reason: AdmissionReason): { retryAt?: number } {
+    const { retryAt } = this.circuit;
+    return reason === 'circuit_open' && retryAt !== null ? { retryAt } : {};
+  }
+
+  /** An execution has ended. Who waits for that goes on with {@link wake}. */
+  release(run: Run, outcome: Outcome): void {
+    this.slots.remove(run);
+    this.circuit.onOutcome(outcome);
+  }
+
+  wake(): void {
+    this.#draining.look();
+    this.circuit.wake();
+  }
+
+  /** Admits nothing from now on; what runs goes on until the deadline. */
+  drain(wish: Omit<Request<'drain'>, 'type' | 'id'>, { isFinal = false } = {}): Result<'drain'> {
+    const { deadlineMs, atDeadline = 'leave', ttlMs = null } = wish;
+    const joined = this.#draining.isOn;
+    const progress = this.#draining.request({ deadlineMs, atDeadline, ttlMs, isFinal });
+    this.slots.queued.forEach((run) => run.skip('draining'));
+    return { ...progress, joined };
+  }
+
+  /** @throws WireError `draining` when the sidecar stops. */
+  resume(): Result<'resume_admission'> {
+    if (this.#draining.isFinal) throw new WireError('draining', 'the sidecar stops; it admits nothing again');
+    const resumed = this.#draining.isOn;
+    this.#draining.end();
+    return { resumed };
+  }
+
+  get #hasCredential(): boolean {
+    return this.#credentials.slot.current !== null;
+  }
+
+  /** Hands free slots to those who wait, as far as they may start. */
+  #handOut(): void {
+    if (!this.#draining.isOn) this.slots.handOut((run) => this.circuit.letIn(run.id));
+  }
+}
