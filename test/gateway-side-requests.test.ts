@@ -1,6 +1,6 @@
 import { inOrder, refusal, text } from '@outrigger/sdk/testing';
 import { expect, it } from 'vitest';
-import { ask, openWay, startGateway, TOKEN_A, TOKEN_B } from './support/gateway.js';
+import { ask, MESSAGE, openWay, startGateway, TOKEN_A, TOKEN_B } from './support/gateway.js';
 
 /** It asks a small model for one token before it says anything of itself. */
 const VERSION = '1.0.128';
@@ -40,4 +40,17 @@ it('hands a refusal on to what asks beside the turns of a run that is to fail ov
     expect(await ask(way, asked)).toMatchObject({ status: 401, error: { type: 'authentication_error' } });
   }
   expect((await gateway.agent.status()).counts.live).toBe(1);
+});
+
+it('is not idle while what it asks beside its turns waits for a credential', async () => {
+  await using gateway = await startGateway();
+  gateway.api.refuse(TOKEN_A, refusal.expired());
+  const way = await openWay(gateway, { idleTimeoutMs: 300 });
+  const answered = ask(way, { body: { ...MESSAGE, max_tokens: 1 } });
+  await gateway.needed.waitFor();
+  // A run that only hangs shows that the time is over.
+  const { execution } = await openWay(gateway, { idleTimeoutMs: 300 });
+  expect(await execution.outcome).toMatchObject({ reason: 'idle' });
+  await gateway.agent.swapCredential(TOKEN_B);
+  expect(await answered).toMatchObject({ status: 200 });
 });

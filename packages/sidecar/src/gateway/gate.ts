@@ -23,6 +23,7 @@ export class Gate {
   readonly #user: GateUser;
   readonly #closing = new AbortController();
   #heldCount = 0;
+  #waitingCount = 0;
   #requestCount = 0;
   #lastTrafficAt = 0;
 
@@ -45,9 +46,9 @@ export class Gate {
     return this.#requestCount;
   }
 
-  /** When something last went through. */
+  /** When something last went through. While a request waits here the run is not to blame for its silence. */
   get lastTrafficAt(): number {
-    return this.#lastTrafficAt;
+    return this.#waitingCount > 0 ? monotonicMs() : this.#lastTrafficAt;
   }
 
   noteRequest(): void {
@@ -59,13 +60,23 @@ export class Gate {
     this.#lastTrafficAt = monotonicMs();
   }
 
+  /** A request begins to wait for something that is not the run's affair. Returns how to say that it does not any longer. */
+  wait(): () => void {
+    this.#waitingCount += 1;
+    return () => {
+      this.#waitingCount -= 1;
+      this.noteTraffic();
+    };
+  }
+
   /** A request begins to wait for a credential. Returns how to say that it does not any longer. */
   hold(refusal: Refusal): () => void {
+    const stopWaiting = this.wait();
     this.#heldCount += 1;
     if (this.#heldCount === 1) this.#user.onHeld(monotonicMs(), refusal);
     return () => {
       this.#heldCount -= 1;
-      this.noteTraffic();
+      stopWaiting();
       if (this.#heldCount === 0 && !this.closed.aborted) this.#user.onReleased(monotonicMs());
     };
   }

@@ -41,8 +41,8 @@ export async function waitForCredential(
       signal.addEventListener('abort', onGone, { once: true });
       cleanups.push(() => signal.removeEventListener('abort', onGone));
       cleanups.push(holds.enter({ executionId: gate.user.executionId, refusal, onRelease: resolve }));
+      cleanups.push(isSide ? gate.wait() : gate.hold(refusal));
       if (isSide) after(gate.user.holdTimeoutMs, () => resolve(null));
-      else cleanups.push(gate.hold(refusal));
       const { retryAt } = refusal;
       if (retryAt !== undefined && current !== null) {
         after(Math.max(0, retryAt - Date.now()) + Math.random() * SPREAD_MS, () => resolve(current));
