@@ -7,6 +7,8 @@ const agent = await fleet.connect({
   url: process.env['OUTRIGGER_URL'] ?? 'ws://127.0.0.1:7411',
   token: process.env['OUTRIGGER_TOKEN'] ?? '',
 });
+// Until somebody swaps another credential in, runs wait; see examples/swap.ts.
+fleet.on('credentialNeeded', ({ reason }) => console.error(`the agent needs another credential: ${reason}`));
 
 const execution = await agent.dispatch({
   executionId: `fix-${Date.now()}`, // yours to choose: dispatching it again is harmless
@@ -16,6 +18,6 @@ const execution = await agent.dispatch({
 });
 
 for await (const text of execution.text()) console.log(text); // what the agent said, never an error of the API
-const outcome = await execution.outcome; // resolves for every ending
+const outcome = await execution.outcome; // whatever its status
 process.exitCode = outcome.status === 'succeeded' ? 0 : 1;
 await fleet.close();

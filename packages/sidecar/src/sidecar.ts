@@ -44,6 +44,7 @@ export async function startSidecar(options: SidecarOptions, logger: Logger): Pro
   const tokens = openTokens(options, state, logger);
   const markers = openMarkers(options, state);
   const credentials = new Credentials(options.credentialMode, options.credential);
+  credentials.on('notice', ({ type, ...notice }) => logger.info(notice, type.replaceAll('_', ' ')));
   const redactor = currentRedactor(() => [...credentials.slot.secrets, ...tokens.current()]);
   const { access, closeAccess } = await openAccess(options, { state, credentials, redactor, logger });
   const supervisor = new Supervisor({

@@ -53,7 +53,9 @@ export function readOptions(argv: readonly string[], environment: Environment): 
 /** It may still go away, or lack its interpreter: each run then says so. */
 function checkCommand(command: string, path: string | undefined): string {
   if (findExecutable(command, path) !== null) return command;
-  const problem = command.includes('/') ? 'is no executable file' : 'names no executable file in PATH';
+  const problem = command.includes('/')
+    ? 'is no executable file'
+    : 'names no executable file in PATH; install Claude Code, or give its path';
   throw new OptionError(`--claude ${JSON.stringify(command)}: ${problem}`);
 }
 

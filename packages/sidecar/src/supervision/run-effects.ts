@@ -93,7 +93,8 @@ export class RunEffects {
         this.#timers.set('hold', effect.at, () => loop.tell({ type: 'hold_timeout', at: effect.at ?? 0 }));
         break;
       case 'announce_state':
-        logger.info({ state: summaryOf(facts(), redactor).state, hold: loop.state.hold?.refusal }, 'execution goes on');
+        if (loop.state.hold !== null) logger.warn({ hold: loop.state.hold.refusal }, 'execution held');
+        else logger.info({ state: summaryOf(facts(), redactor).state }, 'execution goes on');
         onState();
         break;
       case 'await_credential':
