@@ -1,3 +1,4 @@
+import { LIMITS } from '@outrigger/protocol';
 import {
   fromOverage,
   inOrder,
@@ -62,6 +63,15 @@ it('tells a host that comes later until when a limit lasts by what the provider 
   await using late = await RawClient.connect(gateway.sidecar);
   expect(await late.waitFor('credential_needed')).toMatchObject({ retryAt: again, executions: [execution.id] });
   expect(gateway.needed.all).toHaveLength(1);
+});
+
+it('tells of a need though the request that meets it first names a model longer than any frame (C21)', async () => {
+  await using gateway = await startGateway();
+  gateway.api.refuse(TOKEN_A, refusal.expired());
+  const answered = ask(await openWay(gateway), { body: { ...MESSAGE, model: 'm'.repeat(LIMITS.frameBytesMax) } });
+  expect(await gateway.needed.waitFor()).not.toHaveProperty('model');
+  await gateway.agent.swapCredential(TOKEN_B);
+  expect((await answered).status).toBe(200);
 });
 
 it('tells the client of an overload that does not end', async () => {

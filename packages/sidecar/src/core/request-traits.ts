@@ -7,6 +7,11 @@ export interface RequestTraits {
   readonly isProbe: boolean;
 }
 
+/**
+ * A longer name is none: hosts are told it, in a frame that has to stay small enough to be sent. Nor is one with what a
+ * terminal would obey.
+ */
+const MODEL_NAME = /^[^\p{Cc}\p{Cs}]{1,256}$/u;
 /** How the CLI marks a model that it asks for with a longer context, e.g. `claude-sonnet-4-20250514[1m]`. */
 const CONTEXT_MARK = /\[[^\]]*\]$/;
 
@@ -34,7 +39,7 @@ export function traitsOf(body: string | null): RequestTraits {
   if (typeof value !== 'object' || value === null) return UNKNOWN;
   const { model, stream, max_tokens } = value as { model?: unknown; stream?: unknown; max_tokens?: unknown };
   return {
-    model: typeof model === 'string' ? model : null,
+    model: typeof model === 'string' && MODEL_NAME.test(model) ? model : null,
     isStream: stream === true,
     isProbe: max_tokens === 1,
   };
