@@ -87,13 +87,14 @@ describe('C20: nothing else is', () => {
     expect(long.kind === 'refuse' && long.message).toContain(`POST /${'x'.repeat(199)} is not`);
   });
 
-  it('but for what the operator lets through, exactly and with any method', () => {
+  it('but for what the operator lets through, exactly and with any method that echoes no credential', () => {
     const allowedPaths = ['/v1/files', '/api/hello'];
     expect(route({ method: 'DELETE', target: '/v1/files', allowedPaths })).toEqual({
       kind: 'forward',
       path: '/v1/files',
     });
     expect(kindOf({ target: '/api/hello?x=1', allowedPaths })).toBe('forward');
+    expect(kindOf({ method: 'TRACE', target: '/v1/files', allowedPaths })).toBe('refuse');
     expect(kindOf({ target: '/api/hello?x y', allowedPaths })).toBe('refuse');
     expect(kindOf({ target: '/v1/files/', allowedPaths })).toBe('refuse');
     expect(kindOf({ target: '/v1/files/a', allowedPaths })).toBe('refuse');

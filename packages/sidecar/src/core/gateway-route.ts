@@ -12,6 +12,8 @@ const FORWARDED: readonly { readonly method: string; readonly path: RegExp }[] =
   { method: 'GET', path: /^\/v1\/models(\/[A-Za-z0-9][A-Za-z0-9._:@-]*)?$/ },
 ];
 
+/** A provider's answer to it is the request itself, credential and all. */
+const ECHO = 'TRACE';
 const QUERY = /^\?[\x21-\x7e]*$/;
 const LOOPBACK_HOST = /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/i;
 
@@ -20,7 +22,7 @@ export interface RouteFacts {
   /** As it came: path and query. */
   readonly target: string;
   readonly host: string | undefined;
-  /** Further paths, exact, that the operator lets through with any method. */
+  /** Further paths, exact, that the operator lets through with any method but one that has the request echoed. */
   readonly allowedPaths: readonly string[];
 }
 
@@ -34,7 +36,8 @@ export function routeOf({ method, target, host, allowedPaths }: RouteFacts): Rou
   const path = at === -1 ? target : target.slice(0, at);
   const query = at === -1 ? '' : target.slice(at);
   const isForwarded =
-    allowedPaths.includes(path) || FORWARDED.some((route) => route.method === method && route.path.test(path));
+    (allowedPaths.includes(path) && method !== ECHO) ||
+    FORWARDED.some((route) => route.method === method && route.path.test(path));
   if (isForwarded && (query === '' || QUERY.test(query))) return { kind: 'forward', path: path + query };
   return {
     kind: 'refuse',
