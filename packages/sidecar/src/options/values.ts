@@ -33,8 +33,10 @@ export const listenSchema = z
   })
   .refine(({ port }) => port <= 65_535, 'must have a port of at most 65535');
 
+/** What else a URL can have would not be sent on, so it is not taken either. */
 export const upstreamSchema = z
   .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
+  .regex(/^[^?#@]*$/, 'must have neither a user, a query nor a fragment')
   .transform((url) => url.replace(/\/+$/, ''));
 
 export const variableSchema = z
