@@ -1,10 +1,12 @@
+import { once } from 'node:events';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { refusal, text, toolUse } from '@outrigger/sdk/testing';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { CLAUDE_VERSIONS } from './support/claude.js';
 import { collect } from './support/fleet.js';
-import { startGateway, type TestGateway } from './support/gateway.js';
+import { ask, openWay, startGateway, type TestGateway, TOKEN_A } from './support/gateway.js';
 import { processesIn } from './support/outside.js';
 import { RawClient } from './support/raw-client.js';
 import { temporaryFolder } from './support/runs.js';
@@ -61,3 +63,23 @@ it.each(CLAUDE_VERSIONS)('leaves no secret anywhere but in memory: Claude Code %
   expect(places.filter(([, found]) => found.includes('outrigger-placeholder')).length).toBeGreaterThan(2);
   expect(places.find(([name]) => name.endsWith('/stdout'))?.[1]).toContain('Done.');
 });
+
+it('leaves no secret in the log when a provider repeats it in an answer that is not HTTP (C16)', async () => {
+  await using gateway = await startGateway({ upstream: await startEcho(), args: ['--log-level=debug'] });
+  const way = await openWay(gateway, { preflight: true });
+  await expect(ask(way)).rejects.toThrow('socket hang up');
+  await gateway.sidecar.waitForLog(({ msg }) => msg === 'request to the provider failed');
+  await gateway.sidecar.waitForLog(({ msg }) => msg === 'preflight failed');
+  expect(JSON.stringify(gateway.sidecar.log)).not.toContain(TOKEN_A);
+});
+
+/** Answers what it was sent, in a header without a name. */
+async function startEcho(): Promise<string> {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.once('data', (head) => socket.end(`HTTP/1.1 200 OK\r\nno name: ${head.toString()}`));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}

@@ -11,6 +11,7 @@ import { handOn } from './hand-on.js';
 import { AnswerBody } from './answer-body.js';
 import { type KeptBody } from './body-store.js';
 import { type GatewayContext } from './context.js';
+import { loggable } from './failure.js';
 import { type Gate } from './gate.js';
 import { ClientPatience } from './keep-alive.js';
 import { waitForCredential } from './wait-for-credential.js';
@@ -80,7 +81,10 @@ export class Exchange {
     } catch (error) {
       if (!this.#signal.aborted) {
         const { executionId } = gate.user;
-        this.#context.logger.warn({ err: error, executionId, path: this.#init.path }, 'request to the provider failed');
+        this.#context.logger.warn(
+          { err: loggable(error), executionId, path: this.#init.path },
+          'request to the provider failed',
+        );
       }
       response.destroy();
     } finally {

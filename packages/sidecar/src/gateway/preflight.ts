@@ -5,6 +5,7 @@ import { NO_CREDENTIAL } from '../credentials/holds.js';
 import { type CredentialInForce } from '../credentials/slot.js';
 import { AnswerBody } from './answer-body.js';
 import { type GatewayContext } from './context.js';
+import { loggable } from './failure.js';
 
 /** What was seen this long ago still holds. */
 const FRESH_MS = 60_000;
@@ -61,7 +62,7 @@ export class Preflights {
         judge({ ...head, body }, options, { nowEpochMs: Date.now(), triesBefore: 0, random: 0 }),
       );
     } catch (error) {
-      this.#context.logger.debug({ err: error }, 'preflight failed');
+      this.#context.logger.debug({ err: loggable(error) }, 'preflight failed');
     }
   }
 }
