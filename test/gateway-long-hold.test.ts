@@ -1,9 +1,12 @@
+import { buffer } from 'node:stream/consumers';
+import { gzipSync } from 'node:zlib';
 import { type Execution } from '@outrigger/sdk';
 import { type MessageAnswer, type Refusal, refusal, text } from '@outrigger/sdk/testing';
 import { describe, expect, it } from 'vitest';
 import { CLAUDE_VERSIONS } from './support/claude.js';
 import { collect } from './support/fleet.js';
 import { begin, type GatewaySetup, MESSAGE, openWay, startGateway, TOKEN_A, TOKEN_B } from './support/gateway.js';
+import { startUpstream } from './support/upstream.js';
 
 const PING = 'event: ping\ndata: {"type": "ping"}\n\n';
 /** Held requests are given a sign of life at once. With the defaults, and held for 610 s, both versions did the same. */
@@ -59,6 +62,18 @@ describe('a request that is held for longer than its client would wait (C18)', (
   it('is cut where JSON cannot say that it failed', async () => {
     const { error } = await holdLong(refusal.serverError(), false);
     expect(error).toMatchObject({ message: 'aborted' });
+  });
+
+  it('is cut where the answer comes compressed, though nobody asked for that', async () => {
+    await using upstream = await startUpstream(({ headers }, response) => {
+      const isRefused = headers.authorization === `Bearer ${TOKEN_A}`;
+      response.writeHead(isRefused ? 401 : 200, isRefused ? {} : { 'content-encoding': 'gzip' });
+      response.end(isRefused ? '{}' : gzipSync('{}'));
+    });
+    await using gateway = await startGateway({ ...AT_ONCE, upstream: upstream.url });
+    const { response } = await begin(await openWay(gateway));
+    await gateway.agent.swapCredential(TOKEN_B);
+    await expect(buffer(response)).rejects.toThrow('aborted');
   });
 
   it.each(CLAUDE_VERSIONS)('goes on without a try of its own: the real Claude Code %s', async (version) => {

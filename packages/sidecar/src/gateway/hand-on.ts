@@ -1,5 +1,5 @@
 import { type ServerResponse } from 'node:http';
-import { responseHeaders } from '../core/gateway-headers.js';
+import { lookupIn, responseHeaders } from '../core/gateway-headers.js';
 import { type Answer } from './exchange.js';
 
 /** As much of an error as is repeated within a stream. */
@@ -21,6 +21,10 @@ export async function handOn(answer: Answer, response: ServerResponse, options: 
     await sayLate(answer, response, options);
     return;
   }
+  // The client has the head already, and would take what is compressed for the answer.
+  const encoding = lookupIn(headers)('content-encoding') ?? 'identity';
+  if (options.hasBegun && encoding !== 'identity')
+    throw new Error('the provider answered compressed after the client had been told 200');
   if (!options.hasBegun) {
     response.writeHead(status, responseHeaders(headers));
     // What has come already goes in one write with the head; else the head goes at once. Node's own `flushHeaders` would
