@@ -1,7 +1,7 @@
-import { refusal, type Refusal } from '@outrigger/sdk/testing';
+import { hang, refusal, type Refusal } from '@outrigger/sdk/testing';
 import { expect, it } from 'vitest';
 import { script } from './support/fleet.js';
-import { startGateway } from './support/gateway.js';
+import { ask, openWay, startGateway } from './support/gateway.js';
 import { processesIn } from './support/outside.js';
 
 const RESETS_AT = Math.ceil(Date.now() / 1000) * 1000 + 3_600_000;
@@ -45,4 +45,14 @@ it('ends a run that has an answer of a model without having asked for one (C17)'
   const failing = { do: 'assistant', text: 'API Error', error: 'unknown' } as const;
   const offline = await gateway.dispatch({ prompt: script(init, failing, { do: 'result', is_error: true }) });
   expect((await offline.outcome).reason).not.toBe('gateway_bypassed');
+});
+
+it('takes no more than 256 requests of a run at a time, and says so', async () => {
+  await using gateway = await startGateway({ respond: hang() });
+  const way = await openWay(gateway);
+  const answers = Array.from({ length: 257 }, () => ask(way));
+  answers.forEach((answer) => void answer.catch(() => undefined));
+  const { status, error } = await Promise.any(answers);
+  expect({ status, error }).toMatchObject({ status: 429, error: { type: 'rate_limit_error' } });
+  expect((await gateway.agent.status()).counts.live).toBe(1);
 });

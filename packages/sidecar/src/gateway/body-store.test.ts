@@ -222,3 +222,13 @@ describe('over HTTP', () => {
     expect(store.bytes).toBe(0);
   });
 });
+
+it('a body of more than 8 MiB is not looked at, though it is in memory', async () => {
+  const roomy = new BodyStore(folder);
+  const [small, large] = [
+    await roomy.keep(Readable.from([Buffer.alloc(8 << 20, '{')])),
+    await roomy.keep(Readable.from([Buffer.alloc((8 << 20) + 1, '{')])),
+  ];
+  expect([small.text() === null, large.text()]).toEqual([false, null]);
+  expect(large.bytes).toBe(roomy.bytes - small.bytes);
+});

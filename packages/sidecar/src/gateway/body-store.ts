@@ -13,6 +13,8 @@ export interface BodyLimits {
 }
 
 const MIB = 1024 * 1024;
+/** A larger body is not parsed: that could take seconds and a hundred times its size. */
+const TEXT_BYTES_MAX = 8 * MIB;
 /** How much more than it may send a client is listened to. */
 const EXCESS_BYTES_MAX = 64 * MIB;
 const READ_BYTES = 64 * 1024;
@@ -28,7 +30,7 @@ export interface KeptBody {
   readonly bytes: number;
   /** What to send; to be asked for anew for each sending. */
   send(): Buffer | Readable;
-  /** The body as text; null for one too large to be in memory. */
+  /** The body as text; null for one too large to be looked at. */
   text(): string | null;
   release(): void;
 }
@@ -99,7 +101,7 @@ export class BodyStore {
     return {
       bytes: buffer.length,
       send: () => buffer,
-      text: () => buffer.toString(),
+      text: () => (buffer.length > TEXT_BYTES_MAX ? null : buffer.toString()),
       release: () => {
         if (isHeld) this.#bytes -= buffer.length;
         isHeld = false;

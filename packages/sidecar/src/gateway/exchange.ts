@@ -121,6 +121,7 @@ export class Exchange {
   }
 
   async #send(used: CredentialInForce): Promise<Answer> {
+    this.#signal.throwIfAborted();
     const { request, path, body, gate } = this.#init;
     gate.user.onCredentialUsed(used);
     const answer = await this.#context.upstream.send({

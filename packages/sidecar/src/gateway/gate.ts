@@ -25,6 +25,7 @@ export class Gate {
   #heldCount = 0;
   #waitingCount = 0;
   #requestCount = 0;
+  #openCount = 0;
   #lastTrafficAt = 0;
 
   constructor(placeholder: string, user: GateUser) {
@@ -51,9 +52,17 @@ export class Gate {
     return this.#waitingCount > 0 ? monotonicMs() : this.#lastTrafficAt;
   }
 
-  noteRequest(): void {
+  /** How many of them are not answered yet. */
+  get openCount(): number {
+    return this.#openCount;
+  }
+
+  /** A request comes in. Returns how to say that it is over. */
+  begin(): () => void {
     this.#requestCount += 1;
+    this.#openCount += 1;
     this.noteTraffic();
+    return () => void (this.#openCount -= 1);
   }
 
   noteTraffic(): void {

@@ -9,6 +9,8 @@ import { hashPlaceholder, newPlaceholder } from './placeholder.js';
 import { bindGateway } from './port.js';
 
 const CONNECTIONS_MAX = 4096;
+/** Of one attempt at a time; a run with all its subagents has a few. */
+const OPEN_REQUESTS_MAX = 256;
 const HEADERS_TIMEOUT_MS = 30_000;
 /** As much of a refused request is read to its end. */
 const REFUSED_BYTES_MAX = 256 * 1024 * 1024;
@@ -84,7 +86,11 @@ export class Gateway {
       refuse(request, response, refusal);
       return;
     }
-    gate.noteRequest();
+    if (gate.openCount >= OPEN_REQUESTS_MAX) {
+      refuse(request, response, TOO_MANY);
+      return;
+    }
+    response.once('close', gate.begin());
     const body = await this.#keepBody(request, response);
     if (body === 'refused') return;
     await new Exchange({ gate, request, response, path: route.path, body }, this.#context).run();
@@ -108,6 +114,8 @@ export class Gateway {
     }
   }
 }
+
+const TOO_MANY = { status: 429, message: `a run may have at most ${OPEN_REQUESTS_MAX} requests open at a time` };
 
 /** Neither CLI tries a 403 again that says so; a 401 keeps the older one going for minutes. */
 const UNKNOWN = {
@@ -148,4 +156,5 @@ function refuse(
 const ERROR_TYPES: Readonly<Record<number, string>> = {
   403: 'permission_error',
   413: 'request_too_large',
+  429: 'rate_limit_error',
 };

@@ -83,6 +83,7 @@ function dispatcherFor(url: URL, environment: UpstreamOptions['environment']): D
     headersTimeout: 0,
     bodyTimeout: 0,
     keepAliveTimeout: IDLE_CONNECTION_MS,
+    keepAliveMaxTimeout: IDLE_CONNECTION_MS,
     connect: { timeout: CONNECT_TIMEOUT_MS },
   };
   // As everywhere, a proxy for http is none for https.
