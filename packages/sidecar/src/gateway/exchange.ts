@@ -1,9 +1,8 @@
 import { once } from 'node:events';
 import { type IncomingMessage, type ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Headers, lookupIn } from '../core/gateway-headers.js';
 import { redactMessage } from '../core/outcome.js';
-import { judge, type Judgement } from '../core/refusal.js';
+import { type Judgement } from '../core/refusal.js';
 import { isBeside, type RequestTraits, traitsOf } from '../core/request-traits.js';
 import { NO_CREDENTIAL } from '../credentials/holds.js';
 import { type CredentialInForce } from '../credentials/slot.js';
@@ -13,11 +12,10 @@ import { type KeptBody } from './body-store.js';
 import { type GatewayContext } from './context.js';
 import { loggable } from './failure.js';
 import { type Gate } from './gate.js';
+import { type Answer, judgeAnswer } from './judge-answer.js';
 import { ClientPatience } from './keep-alive.js';
 import { waitForCredential } from './wait-for-credential.js';
 
-/** As much of a refusal as is looked at. */
-const REFUSAL_BYTES_MAX = 64 * 1024;
 /** One for all: each request ends with it, and making an error costs more than all else that is done then. */
 const OVER = new Error('the exchange is over');
 
@@ -30,12 +28,6 @@ export interface ExchangeInit {
   readonly response: ServerResponse;
   readonly path: string;
   readonly body: KeptBody | null;
-}
-
-export interface Answer {
-  readonly status: number;
-  readonly headers: Headers;
-  readonly body: AnswerBody;
 }
 
 /**
@@ -96,12 +88,11 @@ export class Exchange {
 
   /** Sends the request until there is an answer to hand on. */
   async #obtain(): Promise<Answer> {
-    const { slot, witness } = this.#context;
+    const { slot } = this.#context;
     let used = slot.current ?? (await this.#waitForFirst());
     for (let waits = 0; ;) {
       const answer = await this.#send(used);
-      const judgement = await this.#judge(answer, waits);
-      witness.see(used, { status: answer.status, headers: lookupIn(answer.headers) }, judgement);
+      const judgement = await this.#judge(answer, used, waits);
       this.#init.gate.noteTraffic();
       if (judgement.kind === 'pass') return answer;
       if (judgement.kind === 'wait') {
@@ -136,14 +127,11 @@ export class Exchange {
     return { ...answer, body: new AnswerBody(answer.body, this.#context.options.upstreamIdleTimeoutMs) };
   }
 
-  async #judge(answer: Answer, triesBefore: number): Promise<Judgement> {
-    const body = answer.status >= 400 ? await answer.body.look(REFUSAL_BYTES_MAX) : null;
-    const head = { status: answer.status, headers: lookupIn(answer.headers) };
-    const context = { nowEpochMs: Date.now(), triesBefore, random: Math.random() };
-    const { options } = this.#context;
+  #judge(answer: Answer, used: CredentialInForce, triesBefore: number): Promise<Judgement> {
+    const { options, witness } = this.#context;
     // A throttle that has been waited out often enough is no short one.
     const retryAfterMaxMs = triesBefore < options.waitsMax ? options.retryAfterMaxMs : 0;
-    return judge({ ...head, body }, { ...options, retryAfterMaxMs }, context);
+    return judgeAnswer(answer, { used, policy: { ...options, retryAfterMaxMs }, triesBefore, witness });
   }
 
   /** The credential to try next; null: the client is to have the refusal. */

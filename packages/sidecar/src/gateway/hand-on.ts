@@ -1,6 +1,6 @@
 import { type ServerResponse } from 'node:http';
 import { lookupIn, responseHeaders } from '../core/gateway-headers.js';
-import { type Answer } from './exchange.js';
+import { type Answer } from './judge-answer.js';
 
 /** As much of an error as is repeated within a stream. */
 const ERROR_BYTES_MAX = 64 * 1024;

@@ -15,6 +15,7 @@ export class ClientPatience {
   #timer: NodeJS.Timeout | undefined;
   #hasBegun = false;
   #isWaiting = false;
+  #isSilent = false;
 
   /** @param silentMs Of silence after which the answer is begun, if the request is waiting then. */
   constructor(response: ServerResponse, silentMs: number, isStream: () => boolean) {
@@ -27,8 +28,6 @@ export class ClientPatience {
   get hasBegun(): boolean {
     return this.#hasBegun;
   }
-
-  #isSilent = false;
 
   /** The request waits from here on. */
   wait(): void {

@@ -1,16 +1,14 @@
 import { type Preflight } from '@outrigger/protocol';
-import { lookupIn } from '../core/gateway-headers.js';
-import { judge } from '../core/refusal.js';
 import { NO_CREDENTIAL } from '../credentials/holds.js';
 import { type CredentialInForce } from '../credentials/slot.js';
 import { AnswerBody } from './answer-body.js';
 import { type GatewayContext } from './context.js';
 import { loggable } from './failure.js';
+import { judgeAnswer } from './judge-answer.js';
 
 /** What was seen this long ago still holds. */
 const FRESH_MS = 60_000;
 const DEADLINE_MS = 3000;
-const REFUSAL_BYTES_MAX = 64 * 1024;
 /** Costs nothing, and needs nothing but a good credential. */
 const CHEAP_PATH = '/v1/models?limit=1';
 const VERSION_HEADERS = { 'anthropic-version': '2023-06-01' };
@@ -53,14 +51,9 @@ export class Preflights {
         credential: current.credential,
         signal: AbortSignal.timeout(DEADLINE_MS),
       });
-      const text = await new AnswerBody(answer.body, DEADLINE_MS).look(REFUSAL_BYTES_MAX);
-      const head = { status: answer.status, headers: lookupIn(answer.headers) };
-      const body = answer.status >= 400 ? text : null;
-      witness.see(
-        current,
-        head,
-        judge({ ...head, body }, options, { nowEpochMs: Date.now(), triesBefore: 0, random: 0 }),
-      );
+      const body = new AnswerBody(answer.body, DEADLINE_MS);
+      await judgeAnswer({ ...answer, body }, { used: current, policy: options, triesBefore: 0, witness });
+      body.discard();
     } catch (error) {
       this.#context.logger.debug({ err: loggable(error) }, 'preflight failed');
     }
