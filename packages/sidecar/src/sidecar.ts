@@ -46,7 +46,12 @@ export async function startSidecar(options: SidecarOptions, logger: Logger): Pro
   const credentials = new Credentials(options.credentialMode, options.credential);
   credentials.on('notice', ({ type, ...notice }) => logger.info(notice, type.replaceAll('_', ' ')));
   const redactor = currentRedactor(() => [...credentials.slot.secrets, ...tokens.current()]);
-  const { access, closeAccess } = await openAccess(options, { state, credentials, redactor, logger });
+  const { access, closeAccess } = await openAccess(options, { state, credentials, redactor, logger }).catch(
+    (error: unknown) => {
+      state.unlock();
+      throw new OptionError(`the gateway cannot be opened: ${(error as Error).message}`);
+    },
+  );
   const supervisor = new Supervisor({
     agentId: options.agentId,
     maxExecutions: options.maxExecutions,
@@ -97,7 +102,8 @@ export async function startSidecar(options: SidecarOptions, logger: Logger): Pro
     welcome,
     redactor,
     logger,
-  }).catch((error: unknown) => {
+  }).catch(async (error: unknown) => {
+    await closeAccess();
     state.unlock();
     throw new OptionError(`--listen ${options.listen.host}:${options.listen.port}: ${(error as Error).message}`);
   });
