@@ -64,11 +64,13 @@ class Observer {
     if (state === 'running' && this.#mayStart?.has(id) === false) this.violations.push(`${id} was started`);
   }
 
-  dispatch(id: string, request: DispatchRequest): void {
+  /** Admission is decided in the call itself, whenever its answer comes. */
+  async dispatch(id: string, request: DispatchRequest): Promise<void> {
+    const mayStart = this.#mayStart;
     try {
-      const { state } = this.supervisor.dispatch(id, request);
+      const { state } = await this.supervisor.dispatch(id, request);
       this.accepted.add(id);
-      if (this.#mayStart?.has(id) === false && state !== 'ended') this.violations.push(`${id} was admitted`);
+      if (mayStart?.has(id) === false && state !== 'ended') this.violations.push(`${id} was admitted`);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       if (error.code !== 'execution_conflict') this.refused.add(id);
@@ -104,12 +106,11 @@ async function interleave(options: SupervisorOptions, seed: number): Promise<Obs
   const observer = new Observer(options);
   const ids = [1, 2, 3, 4].map((n) => `s${seed}-${n}`);
   const stopped: Promise<void>[] = [];
-  const dispatch = () =>
-    observer.dispatch(random.pick(ids), {
-      prompt: random.pick(PROMPTS),
-      whenBusy: random.pick(WHEN_BUSY),
-      graceMs: 1000,
-    });
+  const answers: Promise<void>[] = [];
+  const dispatch = () => {
+    const request = { prompt: random.pick(PROMPTS), whenBusy: random.pick(WHEN_BUSY), graceMs: 1000 };
+    answers.push(observer.dispatch(random.pick(ids), request));
+  };
   const steps: readonly (() => unknown)[] = [
     dispatch,
     dispatch,
@@ -125,8 +126,9 @@ async function interleave(options: SupervisorOptions, seed: number): Promise<Obs
   dispatch();
   for (let n = 0; n < 10; n++) await random.pick(steps)();
   // Some of what is left gets the time to end by itself; the rest ends as with a second SIGTERM.
-  await Promise.all([...stopped, observer.terminate(random.pick([0, 0, 100]))]);
-
+  await Promise.all([...answers, ...stopped, observer.terminate(random.pick([0, 0, 100]))]);
+  // The last outcome is told once it is on the disk.
+  await observer.supervisor.settle();
   return observer;
 }
 

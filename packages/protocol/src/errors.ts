@@ -18,6 +18,12 @@ export const WIRE_ERRORS = {
     fault: 'caller',
     retryable: false,
   },
+  execution_forgotten: {
+    meaning:
+      'The execution has ended long ago: the agent knows its id, which is not used again, and nothing else of it.',
+    fault: 'caller',
+    retryable: false,
+  },
   unknown_execution: { meaning: 'The agent does not know the executionId.', fault: 'caller', retryable: false },
   unknown_subscription: { meaning: 'The connection has no such subscription.', fault: 'caller', retryable: false },
   limit_exceeded: {
@@ -29,6 +35,11 @@ export const WIRE_ERRORS = {
   draining: { meaning: 'The agent admits nothing because it is draining.', fault: 'agent', retryable: true },
   circuit_open: {
     meaning: 'Runs have died young on the agent several times in a row; `data.retryAt` is when it tries again.',
+    fault: 'agent',
+    retryable: true,
+  },
+  disk_low: {
+    meaning: 'The agent has too little disk space for logs, or cannot write down what it would promise.',
     fault: 'agent',
     retryable: true,
   },

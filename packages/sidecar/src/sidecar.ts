@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { LIMITS, PROTOCOL_VERSIONS } from '@outrigger/protocol';
 import { type Logger } from 'pino';
 import { claudeVersion } from './claude/version.js';
+import { ExecutionJournal } from './journal/execution-journal.js';
 import { fileTokens, fixedToken, type TokenSource } from './link/authenticate.js';
 import { listen } from './link/server.js';
 import { type WelcomeFactory } from './link/session.js';
@@ -12,6 +13,7 @@ import { type SidecarOptions } from './options/options.js';
 import { currentRedactor } from './redaction.js';
 import { StateFolder } from './state/folder.js';
 import { Supervisor } from './supervision/supervisor.js';
+import { endLeftovers } from './process/leftovers.js';
 import { type Marker } from './process/tree/marker.js';
 import { probeMarkers } from './process/tree/tree.js';
 import { SIDECAR_VERSION } from './version.js';
@@ -38,28 +40,48 @@ export interface Sidecar {
   stop(timeoutMs: number): Promise<void>;
 }
 
-/** @throws OptionError when a token, the state folder or the address cannot be used. */
+/** @throws OptionError when a token, the state folder, the gateway or the address cannot be used. */
 export async function startSidecar(options: SidecarOptions, logger: Logger): Promise<Sidecar> {
+  const opened = new Opened();
+  try {
+    return await start(options, logger, opened);
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}
+
+async function start(options: SidecarOptions, logger: Logger, opened: Opened): Promise<Sidecar> {
   const state = openState(options);
+  opened.add(() => state.unlock());
+  const journal = openJournal(state, logger);
+  opened.add(() => journal.close());
   const tokens = openTokens(options, state, logger);
-  const markers = openMarkers(options, state);
-  const credentials = new Credentials(options.credentialMode, options.credential);
+  const markers = openMarkers(options);
+  const credentials = new Credentials(options.credentialMode, options.credential, {
+    last: journal.state.generation ?? 0,
+    note: (generation) => journal.note({ is: 'generation', generation }),
+  });
   credentials.on('notice', ({ type, ...notice }) => logger.info(notice, type.replaceAll('_', ' ')));
   const redactor = currentRedactor(() => [...credentials.slot.secrets, ...tokens.current()]);
-  const { access, closeAccess } = await openAccess(options, { state, credentials, redactor, logger }).catch(
+  const isAwaited = hasRunsOfGateway(journal);
+  const access = await openAccess(options, { isAwaited, state, credentials, redactor, logger }).catch(
     (error: unknown) => {
-      state.unlock();
       throw new OptionError(`the gateway cannot be opened: ${(error as Error).message}`);
     },
   );
+  opened.add(() => access.close());
   const supervisor = new Supervisor({
     agentId: options.agentId,
     maxExecutions: options.maxExecutions,
+    freeBytesMin: options.freeBytesMin,
+    retention: { logBytesMax: options.logBytesMax, acknowledgedMs: options.outcomeRetentionMs },
     command: options.claude,
     passedVariables: options.passEnv,
     credentials,
-    access,
+    access: access.access,
     state,
+    journal,
     markers,
     runUser: options.runAs,
     breaker: {
@@ -71,6 +93,8 @@ export async function startSidecar(options: SidecarOptions, logger: Logger): Pro
     redactor,
     logger,
   });
+  await supervisor.recover(() => sweep({ state, markers, supervisor, logger }));
+  access.begin();
 
   const bootId = randomUUID();
   let cliVersion: string | null = null;
@@ -78,7 +102,7 @@ export async function startSidecar(options: SidecarOptions, logger: Logger): Pro
     type: 'welcome',
     version: PROTOCOL_VERSIONS[0] ?? 1,
     agentId: options.agentId,
-    journalId: state.journalId,
+    journalId: journal.journalId,
     bootId,
     sidecarVersion: SIDECAR_VERSION,
     claudeVersion: cliVersion,
@@ -102,11 +126,10 @@ export async function startSidecar(options: SidecarOptions, logger: Logger): Pro
     welcome,
     redactor,
     logger,
-  }).catch(async (error: unknown) => {
-    await closeAccess();
-    state.unlock();
+  }).catch((error: unknown) => {
     throw new OptionError(`--listen ${options.listen.host}:${options.listen.port}: ${(error as Error).message}`);
   });
+  opened.add(() => link.close());
   void claudeVersion(options.claude)
     .catch(() => null)
     .then((version) => {
@@ -124,9 +147,7 @@ export async function startSidecar(options: SidecarOptions, logger: Logger): Pro
       stopped ??= (async () => {
         await idle;
         await lastAcknowledgements(supervisor);
-        await link.close();
-        await closeAccess();
-        state.unlock();
+        await opened.close();
       })();
       return stopped;
     },
@@ -138,6 +159,14 @@ function openState({ stateDir: path, runAs }: SidecarOptions): StateFolder {
     return new StateFolder(path, runAs);
   } catch (error) {
     throw new OptionError(`--state-dir ${path}: ${(error as Error).message}`);
+  }
+}
+
+function openJournal(state: StateFolder, logger: Logger): ExecutionJournal {
+  try {
+    return ExecutionJournal.open(state.journalPath, { logger });
+  } catch (error) {
+    throw new OptionError(`--state-dir ${state.path}: ${(error as Error).message}`);
   }
 }
 
@@ -153,17 +182,49 @@ function openTokens(options: SidecarOptions, state: StateFolder, logger: Logger)
       onGoodAgain: () => logger.info('control tokens can be read again'),
     });
   } catch (error) {
-    state.unlock();
     throw new OptionError(`${name}: ${(error as Error).message}`);
   }
 }
 
-function openMarkers(options: SidecarOptions, state: StateFolder): Marker[] {
+function openMarkers(options: SidecarOptions): Marker[] {
   const markers = probeMarkers(options.killMethod);
-  markers.forEach((marker) => marker.removeLeftovers());
   if (markers.length > 0) return markers;
-  state.unlock();
   throw new OptionError(`--kill-method ${options.killMethod}: this machine does not offer it`);
+}
+
+/** Whether a run may live that calls the gateway of the last time. */
+function hasRunsOfGateway({ state, isOfThisBoot }: ExecutionJournal): boolean {
+  const unfinished = [...state.executions.values()].filter(({ outcome }) => outcome === null);
+  return isOfThisBoot && unfinished.some(({ attempts }) => attempts.at(-1)?.start.placeholderHash != null);
+}
+
+interface Sweeping {
+  readonly state: StateFolder;
+  readonly markers: readonly Marker[];
+  readonly supervisor: Supervisor;
+  readonly logger: Logger;
+}
+
+/** Ends and removes what is left of executions that nobody knows of, such as those of a journal that was lost. */
+async function sweep({ state, markers, supervisor, logger }: Sweeping): Promise<void> {
+  const ended = await endLeftovers(state.executionsPath, (id) => supervisor.isUnfinished(id));
+  ended.forEach((executionId) => logger.warn({ executionId }, 'processes were left of an execution, and were ended'));
+  markers.forEach((marker) => marker.removeLeftovers());
+  const unknown = state.executionIds().filter((id) => !supervisor.isKnown(id));
+  await Promise.all(unknown.map((id) => state.removeExecution(id)));
+}
+
+/** What has to be let go of, the last first. */
+class Opened {
+  readonly #closers: (() => void | Promise<void>)[] = [];
+
+  add(close: () => void | Promise<void>): void {
+    this.#closers.push(close);
+  }
+
+  async close(): Promise<void> {
+    for (let close = this.#closers.pop(); close !== undefined; close = this.#closers.pop()) await close();
+  }
 }
 
 async function lastAcknowledgements(supervisor: Supervisor): Promise<void> {

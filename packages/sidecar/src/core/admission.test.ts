@@ -8,6 +8,7 @@ const FREE: AdmissionFacts = {
   isDraining: false,
   isCircuitOpen: false,
   hasCredential: true,
+  isDiskLow: false,
   live: 0,
   maxExecutions: 2,
   queued: 0,
@@ -19,7 +20,9 @@ const FREE: AdmissionFacts = {
 const obstacles = [true, false].flatMap((isDraining) =>
   [true, false].flatMap((isCircuitOpen) =>
     [true, false].flatMap((hasCredential) =>
-      [0, 2].map((live) => ({ ...FREE, isDraining, isCircuitOpen, hasCredential, live })),
+      [true, false].flatMap((isDiskLow) =>
+        [0, 2].map((live) => ({ ...FREE, isDraining, isCircuitOpen, hasCredential, isDiskLow, live })),
+      ),
     ),
   ),
 );
@@ -53,18 +56,22 @@ describe('D1: at capacity', () => {
   });
 });
 
-it.each(obstacles)('draining goes before an open circuit, a missing credential and capacity (%o)', (facts) => {
-  const inTheWay = {
-    draining: facts.isDraining,
-    circuit_open: facts.isCircuitOpen,
-    credential_missing: !facts.hasCredential,
-    at_capacity: facts.live > 0,
-  };
-  const reason = Object.entries(inTheWay).find(([_reason, is]) => is)?.[0];
-  const isFree = reason === undefined;
-  expect(admit(facts)).toEqual(isFree ? { verdict: 'start' } : { verdict: 'refuse', code: reason });
-  expect(admit({ ...facts, whenBusy: 'skip' })).toEqual(isFree ? { verdict: 'start' } : { verdict: 'skip', reason });
-});
+it.each(obstacles)(
+  'draining goes before an open circuit, a missing credential, a full disk and capacity (%o)',
+  (facts) => {
+    const inTheWay = {
+      draining: facts.isDraining,
+      circuit_open: facts.isCircuitOpen,
+      credential_missing: !facts.hasCredential,
+      disk_low: facts.isDiskLow,
+      at_capacity: facts.live > 0,
+    };
+    const reason = Object.entries(inTheWay).find(([_reason, is]) => is)?.[0];
+    const isFree = reason === undefined;
+    expect(admit(facts)).toEqual(isFree ? { verdict: 'start' } : { verdict: 'refuse', code: reason });
+    expect(admit({ ...facts, whenBusy: 'skip' })).toEqual(isFree ? { verdict: 'start' } : { verdict: 'skip', reason });
+  },
+);
 
 it.each(obstacles)(
   'D2: an id that is known is answered as such, whatever stands in the way of a new one (%o)',

@@ -9,6 +9,7 @@ export interface AdmissionFacts {
   /** The circuit breaker lets nothing in. */
   readonly isCircuitOpen: boolean;
   readonly hasCredential: boolean;
+  readonly isDiskLow: boolean;
   readonly live: number;
   readonly maxExecutions: number;
   readonly queued: number;
@@ -18,7 +19,7 @@ export interface AdmissionFacts {
 
 export type AdmissionReason = Extract<
   WireErrorCode,
-  'draining' | 'circuit_open' | 'credential_missing' | 'at_capacity'
+  'draining' | 'circuit_open' | 'credential_missing' | 'disk_low' | 'at_capacity'
 >;
 
 export type Admission =
@@ -45,6 +46,7 @@ function refusal(facts: AdmissionFacts): AdmissionReason | null {
   if (facts.isDraining) return 'draining';
   if (facts.isCircuitOpen) return 'circuit_open';
   if (!facts.hasCredential) return 'credential_missing';
+  if (facts.isDiskLow) return 'disk_low';
   // Who waits is first in line for a slot that has just become free.
   if (facts.live >= facts.maxExecutions || facts.queued > 0) return 'at_capacity';
   return null;

@@ -11,6 +11,8 @@ export function afterFailure(effect: Effect, at: number, message: string): Lifec
       return { type: 'launch_failed', at, message: `cannot prepare the execution: ${message}` };
     case 'spawn':
       return { type: 'launch_failed', at, message: `cannot start the process: ${message}` };
+    case 'adopt':
+      return { type: 'adoption_failed', at, message: `cannot take over the process: ${message}` };
     case 'read_logs':
       return { type: 'logs_read' };
     case 'kill':

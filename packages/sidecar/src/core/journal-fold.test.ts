@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { accepted, anyRecord, HEADER, outcomeOf, VERDICT } from '../testing/journal-records.js';
-import { foldJournal } from './journal-fold.js';
+import { foldJournal, JournalFold, REMEMBERED_CANCELS_MAX } from './journal-fold.js';
 import { recordsOf } from './journal-records.js';
 import { type JournalRecord, type JournalState } from './journal-state.js';
 
-const start = { marks: { rlimit: '1' }, placeholderHash: null };
+const start = { marks: { rlimit: '1' }, placeholderHash: null, settings: null };
 const starting = (attempt: number, more: object = {}) =>
-  ({ is: 'starting', id: 'a', attempt, session: 'start', start, ...more }) as const;
+  ({ is: 'starting', id: 'a', attempt, session: 'start', sessionId: 's', start, ...more }) as const;
 const launched = (attempt: number, at = 7) =>
   ({ is: 'launched', id: 'a', attempt, at, pid: 70 + attempt, startTime: '1' }) as const;
 const fold = (...records: JournalRecord[]) => foldJournal(records).executions.get('a');
@@ -62,14 +62,17 @@ it('what was never started gets other marks when it is started again, and what r
 });
 
 it('a journal made anew knows how many attempts are left of one that goes on', () => {
-  const suspended = { is: 'suspended', id: 'a', next: 'resume', resumesLeft: 2, hold: null, heldMs: 5 } as const;
+  const ends = [{ stdout: 4, stderr: 0 }];
+  const over = { failure: null, hold: null, ends };
+  const suspended = { is: 'suspended', id: 'a', next: 'resume', resumesLeft: 2, heldMs: 5, ...over } as const;
   const records = [accepted('a'), starting(1), launched(1), suspended, starting(2), launched(2, 9)];
   const anew = fold(...recordsOf(foldJournal(records)));
-  expect(anew).toMatchObject({ resumesLeft: 2, heldMs: 5, suspended: null, startedAt: 7 });
+  expect(anew).toMatchObject({ resumesLeft: 2, heldMs: 5, suspended: null, startedAt: 7, ends });
 });
 
 it('a verdict and an outcome that were told stand', () => {
-  const decided = (at: number) => ({ is: 'decided', id: 'a', verdict: { ...VERDICT, at }, ends: null }) as const;
+  const decided = (at: number) =>
+    ({ is: 'decided', id: 'a', verdict: { ...VERDICT, at }, refusal: null, ends: null }) as const;
   const ended = (message: string) =>
     ({ is: 'ended', id: 'a', outcome: { ...outcomeOf('a'), message }, ends: null }) as const;
   const known = fold(accepted('a'), decided(1), decided(2), ended('first'), ended('second'));
@@ -87,6 +90,25 @@ it('an id whose execution was forgotten is known, until it is accepted again', (
   expect([gone.executions.size, gone.tombstones.get('a')]).toEqual([0, { digest: 'd', at: 3 }]);
   const again = foldJournal([accepted('a'), forgotten, accepted('a')]);
   expect([again.executions.size, again.tombstones.size]).toEqual([1, 0]);
+});
+
+it('what is remembered of ids alone is bound by number and by age, and the oldest go first', () => {
+  const ids = Array.from({ length: REMEMBERED_CANCELS_MAX + 1 }, (_value, n) => `id-${n}`);
+  const fold = new JournalFold(ids.map((id, at) => ({ is: 'cancel_remembered', id, at }) as const));
+  expect(fold.state.rememberedCancels.size).toBe(REMEMBERED_CANCELS_MAX);
+  expect(fold.state.rememberedCancels.has('id-0')).toBe(false);
+  // Said again it is new again.
+  fold.take({ is: 'cancel_remembered', id: 'id-1', at: 20_000 });
+  fold.take({ is: 'forgotten', id: 'old', digest: 'd', at: 5 });
+  fold.take({ is: 'forgotten', id: 'new', digest: 'd', at: 7 });
+  fold.expire({ cancelsBefore: REMEMBERED_CANCELS_MAX, tombstonesBefore: 7 });
+  expect([...fold.state.rememberedCancels.keys()]).toEqual([`id-${REMEMBERED_CANCELS_MAX}`, 'id-1']);
+  expect([...fold.state.tombstones.keys()]).toEqual(['new']);
+});
+
+it('an acceptance that was taken back leaves nothing', () => {
+  const state = foldJournal([accepted('a'), { is: 'withdrawn', id: 'a' }]);
+  expect([state.executions.size, state.tombstones.size]).toEqual([0, 0]);
 });
 
 it('a cancel is remembered until what it is for is accepted', () => {

@@ -5,36 +5,69 @@ import {
   type JournalState,
 } from './journal-state.js';
 
+/** Beyond these the oldest go first. */
+export const TOMBSTONES_MAX = 100_000;
+export const REMEMBERED_CANCELS_MAX = 10_000;
+
 /**
- * What a journal's records amount to. A record about an execution that was never accepted is left out, and one that is
- * repeated changes nothing.
+ * What a journal's records amount to, record by record. One about an execution that was never accepted is left out, and
+ * one that is repeated changes nothing.
  */
-export function foldJournal(records: Iterable<JournalRecord>): JournalState {
-  const executions = new Map<string, JournalledExecution>();
-  const tombstones = new Map<string, { digest: string; at: number }>();
-  const rememberedCancels = new Map<string, number>();
-  let header: { journalId: string; machineBootId: string } | null = null;
-  let generation: number | null = null;
-  for (const record of records) {
+export class JournalFold {
+  readonly #executions = new Map<string, JournalledExecution>();
+  readonly #tombstones = new Map<string, { digest: string; at: number }>();
+  readonly #rememberedCancels = new Map<string, number>();
+  #header: Extract<JournalRecord, { is: 'journal' }> | null = null;
+  #generation: number | null = null;
+
+  constructor(records: Iterable<JournalRecord> = []) {
+    for (const record of records) this.take(record);
+  }
+
+  /** As it stands now; what is taken later shows in it. */
+  get state(): JournalState {
+    const header = this.#header;
+    return {
+      journalId: header?.journalId ?? null,
+      machineBootId: header?.machineBootId ?? null,
+      epochAtZeroMs: header?.epochAtZeroMs ?? null,
+      generation: this.#generation,
+      executions: this.#executions,
+      tombstones: this.#tombstones,
+      rememberedCancels: this.#rememberedCancels,
+    };
+  }
+
+  /** Leaves out what is not to be remembered for longer, by when it was written down. */
+  expire({ cancelsBefore, tombstonesBefore }: { cancelsBefore: number; tombstonesBefore: number }): void {
+    for (const [id, at] of this.#rememberedCancels) if (at < cancelsBefore) this.#rememberedCancels.delete(id);
+    for (const [id, { at }] of this.#tombstones) if (at < tombstonesBefore) this.#tombstones.delete(id);
+  }
+
+  take(record: JournalRecord): void {
+    const executions = this.#executions;
     switch (record.is) {
       case 'journal':
-        header ??= record;
+        this.#header ??= record;
         break;
       case 'generation':
-        generation = Math.max(generation ?? 0, record.generation);
+        this.#generation = Math.max(this.#generation ?? 0, record.generation);
         break;
       case 'cancel_remembered':
-        if (!executions.has(record.id)) rememberedCancels.set(record.id, record.at);
+        if (!executions.has(record.id)) putLast(this.#rememberedCancels, record.id, record.at, REMEMBERED_CANCELS_MAX);
         break;
       case 'forgotten':
         executions.delete(record.id);
-        tombstones.set(record.id, { digest: record.digest, at: record.at });
+        putLast(this.#tombstones, record.id, { digest: record.digest, at: record.at }, TOMBSTONES_MAX);
+        break;
+      case 'withdrawn':
+        executions.delete(record.id);
         break;
       case 'accepted':
         if (executions.has(record.id)) break;
         // Who was forgotten for good can be accepted anew.
-        tombstones.delete(record.id);
-        rememberedCancels.delete(record.id);
+        this.#tombstones.delete(record.id);
+        this.#rememberedCancels.delete(record.id);
         executions.set(record.id, newExecution(record));
         break;
       default: {
@@ -43,19 +76,23 @@ export function foldJournal(records: Iterable<JournalRecord>): JournalState {
       }
     }
   }
-  return {
-    journalId: header?.journalId ?? null,
-    machineBootId: header?.machineBootId ?? null,
-    generation,
-    executions,
-    tombstones,
-    rememberedCancels,
-  };
+}
+
+/** Puts an entry behind all others, and leaves out the first where there are too many. */
+function putLast<T>(map: Map<string, T>, id: string, value: T, max: number): void {
+  map.delete(id);
+  map.set(id, value);
+  const [oldest] = map.keys();
+  if (map.size > max && oldest !== undefined) map.delete(oldest);
+}
+
+export function foldJournal(records: Iterable<JournalRecord>): JournalState {
+  return new JournalFold(records).state;
 }
 
 type ExecutionRecord = Exclude<
   JournalRecord,
-  { is: 'journal' | 'generation' | 'cancel_remembered' | 'forgotten' | 'accepted' }
+  { is: 'journal' | 'generation' | 'cancel_remembered' | 'forgotten' | 'withdrawn' | 'accepted' }
 >;
 
 function newExecution(accepted: JournalledExecution['accepted']): JournalledExecution {
@@ -68,7 +105,9 @@ function newExecution(accepted: JournalledExecution['accepted']): JournalledExec
     heldMs: 0,
     suspended: null,
     resumesLeft: null,
+    credential: null,
     verdict: null,
+    refusal: null,
     ends: null,
     outcome: null,
     isAcknowledged: false,
@@ -91,12 +130,16 @@ function advance(execution: JournalledExecution, record: ExecutionRecord): Journ
     case 'held':
       return { ...execution, hold: record.hold, heldMs: record.heldMs };
     case 'suspended': {
-      const { next, resumesLeft, hold, heldMs } = record;
-      return { ...execution, suspended: { next }, resumesLeft, hold, heldMs };
+      const { next, failure, resumesLeft, hold, heldMs, ends } = record;
+      return { ...execution, suspended: { next, failure }, resumesLeft, hold, heldMs, ends };
     }
+    case 'used':
+      return { ...execution, credential: record.credential };
     // A verdict that was told once stands.
-    case 'decided':
-      return execution.verdict === null ? { ...execution, verdict: record.verdict, ends: record.ends } : execution;
+    case 'decided': {
+      const { verdict, refusal, ends } = record;
+      return execution.verdict === null ? { ...execution, verdict, refusal, ends } : execution;
+    }
     case 'ended': {
       if (execution.outcome !== null) return execution;
       const { outcome, ends } = record;
@@ -110,10 +153,10 @@ function advance(execution: JournalledExecution, record: ExecutionRecord): Journ
 /** What was about to be started and never was can be started again, with other marks; what runs cannot. */
 function start(
   execution: JournalledExecution,
-  { attempt: number, session, start }: Extract<JournalRecord, { is: 'starting' }>,
+  { attempt: number, session, sessionId, start }: Extract<JournalRecord, { is: 'starting' }>,
 ): JournalledExecution {
   const { attempts } = execution;
-  const fresh: JournalledAttempt = { number, session, start, launched: null };
+  const fresh: JournalledAttempt = { number, session, sessionId, start, launched: null };
   const known = attempts.find((one) => one.number === number);
   if (known !== undefined && known.launched !== null) return execution;
   return {

@@ -2,11 +2,11 @@ import { JOURNAL_VERSION, type JournalledExecution, type JournalRecord, type Jou
 
 /** The fewest records that amount to the same: what a journal is made of anew when it has grown too large. */
 export function recordsOf(state: JournalState): JournalRecord[] {
-  const { journalId, machineBootId, generation } = state;
+  const { journalId, machineBootId, epochAtZeroMs, generation } = state;
   const header: JournalRecord[] =
-    journalId === null || machineBootId === null
+    journalId === null || machineBootId === null || epochAtZeroMs === null
       ? []
-      : [{ is: 'journal', version: JOURNAL_VERSION, journalId, machineBootId }];
+      : [{ is: 'journal', version: JOURNAL_VERSION, journalId, machineBootId, epochAtZeroMs }];
   return [
     ...header,
     ...(generation === null ? [] : [{ is: 'generation', generation } as const]),
@@ -17,30 +17,32 @@ export function recordsOf(state: JournalState): JournalRecord[] {
 }
 
 function recordsOfExecution(execution: JournalledExecution): JournalRecord[] {
-  const { accepted, cancelled, hold, heldMs, suspended, verdict, ends, outcome } = execution;
+  const { accepted, cancelled, hold, heldMs, suspended, credential, verdict, refusal, ends, outcome } = execution;
   const { id } = accepted;
   const records: JournalRecord[] = [accepted, ...recordsOfAttempts(execution)];
   if (cancelled !== null) records.push({ is: 'cancelled', id, ...cancelled });
   if (suspended === null && (heldMs > 0 || hold !== null)) records.push({ is: 'held', id, heldMs, hold });
-  if (verdict !== null) records.push({ is: 'decided', id, verdict, ends });
+  if (credential !== null) records.push({ is: 'used', id, credential });
+  if (verdict !== null) records.push({ is: 'decided', id, verdict, refusal, ends });
   if (outcome !== null) records.push({ is: 'ended', id, outcome, ends });
   if (execution.isAcknowledged) records.push({ is: 'acknowledged', id });
   return records;
 }
 
 function recordsOfAttempts(execution: JournalledExecution): JournalRecord[] {
-  const { attempts, suspended, hold, heldMs } = execution;
+  const { attempts, suspended, hold, heldMs, ends } = execution;
   const { id } = execution.accepted;
   const resumesLeft = execution.resumesLeft ?? 0;
-  const records = attempts.map(({ number, session, start, launched }): JournalRecord[] => {
-    const starting = { is: 'starting', id, attempt: number, session, start } as const;
+  const records = attempts.map(({ number, session, sessionId, start, launched }): JournalRecord[] => {
+    const starting = { is: 'starting', id, attempt: number, session, sessionId, start } as const;
     return launched === null ? [starting] : [starting, { is: 'launched', id, attempt: number, ...launched }];
   });
   const latest = attempts.at(-1);
-  if (suspended !== null) records.push([{ is: 'suspended', id, ...suspended, resumesLeft, hold, heldMs }]);
+  if (suspended !== null) records.push([{ is: 'suspended', id, ...suspended, resumesLeft, hold, heldMs, ends }]);
   else if (execution.resumesLeft !== null && latest !== undefined) {
     // How many are left is told by a suspension alone, and that is over.
-    records.splice(-1, 0, [{ is: 'suspended', id, next: latest.session, resumesLeft, hold: null, heldMs }]);
+    const over = { next: latest.session, failure: null, hold: null };
+    records.splice(-1, 0, [{ is: 'suspended', id, ...over, resumesLeft, heldMs, ends }]);
   }
   return records.flat();
 }

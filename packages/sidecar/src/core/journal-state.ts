@@ -1,5 +1,5 @@
 import { type DispatchRequest, type Outcome, type Verdict } from '@outrigger/protocol';
-import { type Hold, type SessionUse } from './lifecycle-state.js';
+import { type Hold, type Lifecycle, type Refusal, type SessionUse } from './lifecycle-state.js';
 
 /** Raised when an older sidecar would misunderstand what a newer one writes. */
 export const JOURNAL_VERSION = 1;
@@ -10,7 +10,14 @@ export const JOURNAL_VERSION = 1;
  */
 export type JournalRecord =
   /** The first record: which journal this is, and which boot of the machine its moments belong to. */
-  | { is: 'journal'; version: typeof JOURNAL_VERSION; journalId: string; machineBootId: string }
+  | {
+      is: 'journal';
+      version: typeof JOURNAL_VERSION;
+      journalId: string;
+      machineBootId: string;
+      /** Epoch ms of the zero of that boot's monotonic clock, as the wall clock had it then. */
+      epochAtZeroMs: number;
+    }
   | {
       is: 'accepted';
       id: string;
@@ -21,15 +28,28 @@ export type JournalRecord =
       acceptedAtMs: number;
       isQueued: boolean;
     }
+  /** The acceptance could not be promised, so there was none. */
+  | { is: 'withdrawn'; id: string }
   /** Before anything is started: how to find it again. */
-  | { is: 'starting'; id: string; attempt: number; session: SessionUse; start: AttemptStart }
+  | { is: 'starting'; id: string; attempt: number; session: SessionUse; sessionId: string; start: AttemptStart }
   | { is: 'launched'; id: string; attempt: number; at: number; pid: number; startTime: string }
   | { is: 'cancelled'; id: string; at: number; reason: 'requested' | 'drained' }
   /** Milliseconds of all holds that are over. */
   | { is: 'held'; id: string; heldMs: number; hold: Hold | null }
-  /** The attempt is being ended for another one to follow. */
-  | { is: 'suspended'; id: string; next: SessionUse; resumesLeft: number; hold: Hold | null; heldMs: number }
-  | { is: 'decided'; id: string; verdict: Verdict; ends: LogEnds | null }
+  /** The attempt is being ended for another one to follow. `failure`: what it failed of, which stands if none can. */
+  | {
+      is: 'suspended';
+      id: string;
+      next: SessionUse;
+      failure: Lifecycle['failure'];
+      resumesLeft: number;
+      hold: Hold | null;
+      heldMs: number;
+      ends: LogEnds | null;
+    }
+  /** The credential that a request of the run has used last. */
+  | { is: 'used'; id: string; credential: CredentialName }
+  | { is: 'decided'; id: string; verdict: Verdict; refusal: Refusal | null; ends: LogEnds | null }
   | { is: 'ended'; id: string; outcome: Outcome; ends: LogEnds | null }
   | { is: 'acknowledged'; id: string }
   /** The logs are gone; the id is still known. */
@@ -40,17 +60,26 @@ export type JournalRecord =
 /** Where the logs of an execution's attempts end, the first attempt first. */
 export type LogEnds = readonly { readonly stdout: number; readonly stderr: number }[];
 
+/** A credential, without its secret. */
+export interface CredentialName {
+  readonly id: string;
+  readonly generation: number;
+}
+
 /** How a process is found again that was about to be started. */
 export interface AttemptStart {
   /** What each marker needs, by its name. */
   readonly marks: Readonly<Record<string, string>>;
   /** By which its requests to the gateway are known; null: it has none. */
   readonly placeholderHash: string | null;
+  /** The file with its settings; null: it has none. */
+  readonly settings: string | null;
 }
 
 export interface JournalledAttempt {
   readonly number: number;
   readonly session: SessionUse;
+  readonly sessionId: string;
   readonly start: AttemptStart;
   readonly launched: { readonly at: number; readonly pid: number; readonly startTime: string } | null;
 }
@@ -63,9 +92,13 @@ export interface JournalledExecution {
   readonly cancelled: { readonly at: number; readonly reason: 'requested' | 'drained' } | null;
   readonly hold: Hold | null;
   readonly heldMs: number;
-  readonly suspended: { readonly next: SessionUse } | null;
+  readonly suspended: { readonly next: SessionUse; readonly failure: Lifecycle['failure'] } | null;
+  /** At the latest suspension; null: there was none. */
   readonly resumesLeft: number | null;
+  readonly credential: CredentialName | null;
   readonly verdict: Verdict | null;
+  readonly refusal: Refusal | null;
+  /** Of as many attempts as have ended. */
   readonly ends: LogEnds | null;
   readonly outcome: Outcome | null;
   readonly isAcknowledged: boolean;
@@ -75,6 +108,7 @@ export interface JournalledExecution {
 export interface JournalState {
   readonly journalId: string | null;
   readonly machineBootId: string | null;
+  readonly epochAtZeroMs: number | null;
   readonly generation: number | null;
   /** In the order of acceptance. */
   readonly executions: ReadonlyMap<string, JournalledExecution>;

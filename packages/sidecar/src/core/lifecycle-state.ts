@@ -149,6 +149,13 @@ export type LifecycleEvent =
   /** Admission said no, and the caller wants that recorded. */
   | { type: 'refused'; at: number; reason: ReasonOf<'skipped'> }
   | { type: 'launched'; at: number }
+  /** A process that another sidecar was about to start never was. */
+  | { type: 'never_started'; at: number }
+  /** The process of an execution that is being ended, or what is left of it, was taken over from another sidecar. */
+  | { type: 'adopted'; at: number }
+  | { type: 'adoption_failed'; at: number; message: string }
+  /** The gateway that the process calls is not there any more. */
+  | { type: 'gateway_lost'; at: number }
   | { type: 'launch_failed'; at: number; message: string }
   | { type: 'turn_started' }
   | { type: 'result'; result: Result }
@@ -181,6 +188,11 @@ export type LifecycleEvent =
 export type Effect =
   | { do: 'prepare' }
   | { do: 'spawn' }
+  /**
+   * Take over what another sidecar has started, or was about to. Report `launched` for what is found, dead or alive, else
+   * `never_started`; then `adopted`.
+   */
+  | { do: 'adopt' }
   | { do: 'announce_running' }
   | { do: 'set_deadline'; at: number }
   /** Replaces one that was set before; null takes it back. */

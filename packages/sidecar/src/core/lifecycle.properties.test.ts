@@ -419,9 +419,16 @@ describe('for any world in which everything that is asked for is done, and every
       maxLength: 4,
     }),
   });
-  const check = (property: (life: Moment[], last: Moment & { verdict: Verdict }, world: World) => void) => {
+  const crashes = fc.array(
+    fc.record({ atMs: fc.integer({ min: 0, max: 400 }), downMs: fc.integer({ min: 0, max: 300 }) }),
+    { minLength: 1, maxLength: 3 },
+  );
+  const check = (
+    property: (life: Moment[], last: Moment & { verdict: Verdict }, world: World) => void,
+    worlds = world,
+  ) => {
     fc.assert(
-      fc.property(world, (one) => {
+      fc.property(worlds, (one) => {
         const life = live(one);
         const last = life.at(-1);
         const verdict = last?.after.verdict;
@@ -460,6 +467,51 @@ describe('for any world in which everything that is asked for is done, and every
         if (stateOf(before) !== stateOf(after)) expect(isTold, `${stateOf(before)}, ${stateOf(after)}`).toBe(true);
         expect(stateOf(after) === 'held').toBe(after.hold !== null && after.verdict === null);
       }
+    });
+  });
+
+  describe('whose sidecar is killed, and started again (R1, R2)', () => {
+    const worlds = fc.tuple(world, crashes).map(([one, some]) => ({ ...one, crashes: some }));
+    const checkCrashed = (property: Parameters<typeof check>[0]) => check(property, worlds);
+
+    it('I1, I3: a life ends, soon after its deadline or the last start, and no attempt has two processes', () => {
+      checkCrashed((life, { nowMs, after }, { delaysMs, limits: { timeoutMs } }) => {
+        expect(after.phase).toBe('ended');
+        const lastStart = life.findLast(({ boot }, index) => boot !== (life[index - 1]?.boot ?? 0))?.nowMs ?? 0;
+        const late = 16 * (Math.max(...delaysMs) + 1);
+        const due = Math.max(lastStart, (after.startedAt ?? lastStart) + timeoutMs, (after.startedAt ?? 0) + timeoutMs);
+        expect(nowMs).toBeLessThanOrEqual(due + late);
+      });
+    });
+
+    it('I2: a verdict that was told is never taken back', () => {
+      checkCrashed((life, { verdict }) => {
+        const first = life.find(({ after }) => after.phase === 'killing' && after.verdict !== null)?.after.verdict;
+        if (first != null) expect(verdict).toEqual(first);
+      });
+    });
+
+    it('I7: a cancel that was taken is not forgotten', () => {
+      checkCrashed((life, { verdict }) => {
+        const cancelled = life.find(({ event, before }) => event.type === 'cancel' && before.verdict === null);
+        if (cancelled?.event.type === 'cancel') expect(verdict.at).toBeLessThanOrEqual(cancelled.event.at);
+      });
+    });
+
+    it('the deadline is that of the first attempt, and nothing decides that is still to come', () => {
+      checkCrashed((_life, { nowMs, after, verdict }, { limits: { timeoutMs } }) => {
+        expect(verdict.at).toBeLessThanOrEqual(nowMs);
+        if (after.startedAt !== null) expect(verdict.at).toBeLessThanOrEqual(after.startedAt + timeoutMs);
+      });
+    });
+
+    it('all holds together take no longer than they may, and no more attempts are made than may be', () => {
+      checkCrashed((life) => {
+        for (const { after } of life) {
+          expect(heldUntil(after, Infinity)).toBeLessThanOrEqual(after.limits.holdTimeoutMs);
+          expect(after.resumesLeft).toBeGreaterThanOrEqual(0);
+        }
+      });
     });
   });
 });

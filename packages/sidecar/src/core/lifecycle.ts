@@ -2,7 +2,7 @@ import { type Observation, type ReasonOf } from '@outrigger/protocol';
 import { beginHold, endHold } from './hold.js';
 import { type Effect, type Lifecycle, type LifecycleEvent, type Step } from './lifecycle-state.js';
 import { findNextAttempt, nextAttempt, suspend, withoutAttempt } from './next-attempt.js';
-import { doneAt, graceEnd, holdTimeout, verdictOn } from './verdict.js';
+import { doneAt, graceEnd, graceLeft, holdTimeout, verdictOn } from './verdict.js';
 
 /** A run that reports the same trouble a million times is heard a hundred times. */
 const OBSERVATIONS_MAX = 100;
@@ -36,6 +36,22 @@ export function step(state: Lifecycle, event: LifecycleEvent): Step {
       const failed = observe(state, { kind: 'failed', reason: 'spawn_failed', at: event.at });
       return endUnstarted({ ...failed, launchError: event.message }, event.at);
     }
+
+    case 'never_started':
+      if (state.phase !== 'spawning') return unchanged(state);
+      if (state.observations.length > 0) return endUnstarted(state, event.at);
+      return { state: { ...state, phase: 'preparing' }, effects: [{ do: 'prepare' }] };
+
+    case 'adopted':
+      if (state.phase === 'suspending') return { state, effects: [{ do: 'kill', graceMs: 0 }] };
+      return state.phase === 'killing'
+        ? { state, effects: [{ do: 'kill', graceMs: graceLeft(state, event.at) }] }
+        : unchanged(state);
+
+    case 'adoption_failed':
+      return state.phase === 'spawning'
+        ? step(state, { ...event, type: 'launch_failed' })
+        : step(state, { type: 'tree_dead', at: event.at, survivors: null });
 
     case 'turn_started':
       return onStream(state, { isTurnOpen: true });
@@ -82,6 +98,8 @@ export function step(state: Lifecycle, event: LifecycleEvent): Step {
         : onCause(state, holdTimeout(state.hold));
     case 'credential_ready':
       return state.phase === 'waiting' ? goOn(state, event.at) : unchanged(state);
+    case 'gateway_lost':
+      return onSelf(state, { kind: 'failed', reason: 'gateway_lost', at: event.at });
     case 'bypassed':
       return onSelf(state, { kind: 'failed', reason: 'gateway_bypassed', at: event.at });
     case 'output_limit':
@@ -118,7 +136,9 @@ function observe(state: Lifecycle, observation: Observation): Lifecycle {
 
 function onLaunched(state: Lifecycle, at: number): Step {
   const startedAt = state.startedAt ?? at;
-  const running: Lifecycle = { ...state, phase: 'running', isAttemptDue: false, startedAt, since: at };
+  // What is taken over was launched a while ago, and may have been something else to others since.
+  const since = Math.max(at, state.since ?? at);
+  const running: Lifecycle = { ...state, phase: 'running', isAttemptDue: false, startedAt, since };
   const effects: Effect[] = [
     { do: 'announce_running' },
     { do: 'set_deadline', at: startedAt + state.limits.timeoutMs },

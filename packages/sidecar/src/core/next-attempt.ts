@@ -24,7 +24,8 @@ export function findNextAttempt(state: Lifecycle, verdict: Verdict | null): Next
     return state.session === 'resume' ? { session: 'start', failure: { kind: 'failed', reason, at } } : null;
   }
   const { limits, resumesLeft } = state;
-  return limits.onCredentialFailure === 'resume' && isCurable(reason) && resumesLeft > 0
+  const canBeMended = isCurable(reason) || reason === 'gateway_lost';
+  return limits.onCredentialFailure === 'resume' && canBeMended && resumesLeft > 0
     ? { session: 'resume', failure: { kind: 'failed', reason, at } }
     : null;
 }
@@ -46,7 +47,7 @@ export function withoutAttempt(state: Lifecycle): Lifecycle {
 /** The end of a hold is one: the next attempt has what is left of the budget, if anything is. */
 function isOfAttempt(observation: Observation): boolean {
   if (observation.kind === 'hard_timeout') return observation.reason === 'hold';
-  return observation.kind === 'failed' && isCurable(observation.reason);
+  return observation.kind === 'failed' && (isCurable(observation.reason) || observation.reason === 'gateway_lost');
 }
 
 /** Ends the process, for another attempt to go on once its tree is dead. */

@@ -9,6 +9,12 @@ export function graceEnd(state: Lifecycle): number | null {
   return at === null || state.openTasks > 0 ? at : at + state.limits.graceMs;
 }
 
+/** How much of its grace a process has left whose end was decided before; whoever has ended by itself had all of it. */
+export function graceLeft({ verdict, limits }: Lifecycle, nowMs: number): number {
+  const wasStopped = verdict?.status === 'cancelled' || verdict?.status === 'timed_out';
+  return wasStopped ? Math.max(0, verdict.at + limits.graceMs - nowMs) : 0;
+}
+
 /** When the result stands, unless something happens before; null: there is none, or a further turn has begun. */
 export function doneAt(state: Lifecycle): number | null {
   const { result, isTurnOpen, openTasks, limits } = state;

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { type Credential, type Preflight, type SidecarFrame } from '@outrigger/protocol';
 import { Holds } from './holds.js';
-import { CredentialSlot } from './slot.js';
+import { CredentialSlot, type Generations } from './slot.js';
 
 export type CredentialNotice = SidecarFrame<'credential_needed' | 'credential_changed' | 'rate_limit'>;
 
@@ -13,11 +13,11 @@ export class Credentials extends EventEmitter<{ notice: [notice: CredentialNotic
   readonly holds: Holds;
   #askPreflight: () => Promise<Preflight> = () => Promise.resolve({ verdict: 'unknown' });
 
-  constructor(mode: 'gateway' | 'env', standing: Credential | null) {
+  constructor(mode: 'gateway' | 'env', standing: Credential | null, generations?: Generations) {
     super();
     this.setMaxListeners(0);
     this.mode = mode;
-    this.slot = new CredentialSlot(standing);
+    this.slot = new CredentialSlot(standing, generations);
     this.slot.onChange(({ generation, credential: { id, kind } }) => {
       this.emit('notice', { type: 'credential_changed', at: Date.now(), generation, credentialId: id, kind });
     });

@@ -9,15 +9,30 @@ export interface CredentialInForce {
   readonly generation: number;
 }
 
+/** The generations that were given away. They are remembered when no credential is. */
+export interface Generations {
+  /** The last one; 0: there was none. */
+  readonly last: number;
+  /** Called with each one before anybody hears of it. */
+  note(generation: number): void;
+}
+
+const FROM_THE_FIRST: Generations = { last: 0, note: () => undefined };
+
 /** The one credential the agent works with. Kept in memory and nowhere else. */
 export class CredentialSlot {
-  #current: CredentialInForce | null;
+  #current: CredentialInForce | null = null;
   #secrets: readonly string[];
+  #lastGeneration: number;
+  readonly #generations: Generations;
   readonly #listeners = new Set<(current: CredentialInForce) => void>();
 
-  constructor(standing: Credential | null) {
-    this.#current = standing === null ? null : { credential: standing, generation: 1 };
+  /** @param standing May be another one than was in force last, so it has a generation of its own. */
+  constructor(standing: Credential | null, generations = FROM_THE_FIRST) {
+    this.#generations = generations;
+    this.#lastGeneration = generations.last;
     this.#secrets = standing === null ? [] : [standing.secret];
+    if (standing !== null) this.#current = this.#next(standing);
   }
 
   get current(): CredentialInForce | null {
@@ -49,12 +64,18 @@ export class CredentialSlot {
       const message = `generation ${generation ?? 'none'} is in force, not ${ifGeneration ?? 'none'}`;
       throw new WireError('stale_generation', message, { generation });
     }
-    const current = { credential, generation: (generation ?? 0) + 1 };
+    const current = this.#next(credential);
     this.#current = current;
     const { secret } = credential;
     this.#secrets = [secret, ...this.#secrets.filter((past) => past !== secret)].slice(0, PAST_SECRETS_MAX);
     this.#listeners.forEach((listener) => listener(current));
     return { generation: current.generation, changed: true };
+  }
+
+  #next(credential: Credential): CredentialInForce {
+    this.#lastGeneration += 1;
+    this.#generations.note(this.#lastGeneration);
+    return { credential, generation: this.#lastGeneration };
   }
 
   /** Calls `listener` with each credential that comes into force. Returns how to stop that. */

@@ -19,18 +19,18 @@ export interface GateUser {
 
 /** The way of one attempt through the gateway. It closes with the attempt. */
 export class Gate {
-  readonly placeholder: string;
   readonly #user: GateUser;
   readonly #closing = new AbortController();
   #heldCount = 0;
   #waitingCount = 0;
   #requestCount = 0;
   #openCount = 0;
-  #lastTrafficAt = 0;
+  #lastTrafficAt: number;
 
-  constructor(placeholder: string, user: GateUser) {
-    this.placeholder = placeholder;
+  /** @param since Nothing is known of what went through before; 0: nothing did. */
+  constructor(user: GateUser, since = 0) {
     this.#user = user;
+    this.#lastTrafficAt = since;
   }
 
   get user(): GateUser {

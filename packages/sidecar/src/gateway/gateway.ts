@@ -1,6 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { monotonicMs } from '../clock.js';
 import { credentialsOf } from '../core/gateway-headers.js';
 import { routeOf } from '../core/gateway-route.js';
+import { deferred } from '../deferred.js';
 import { BodyStore, BodyTooLarge, type KeptBody } from './body-store.js';
 import { type GatewayContext } from './context.js';
 import { Exchange } from './exchange.js';
@@ -32,6 +34,8 @@ export class Gateway {
   readonly #context: GatewayContext;
   readonly #bodies: BodyStore;
   readonly #gates = new Map<string, Gate>();
+  /** Until every gate is known that there was before, nobody can be told that his is not. */
+  readonly #begun = deferred();
 
   private constructor(server: Server, port: number, init: GatewayInit) {
     this.#server = server;
@@ -55,9 +59,23 @@ export class Gateway {
   }
 
   /** Opens a way for an attempt, to be closed with it. */
-  open(user: GateUser): Gate {
-    const gate = new Gate(newPlaceholder(), user);
-    const hash = hashPlaceholder(gate.placeholder);
+  open(user: GateUser): { gate: Gate; placeholder: string; placeholderHash: string } {
+    const placeholder = newPlaceholder();
+    const placeholderHash = hashPlaceholder(placeholder);
+    return { gate: this.#add(placeholderHash, new Gate(user)), placeholder, placeholderHash };
+  }
+
+  /** Opens the way again that another sidecar has opened for an attempt. */
+  restore(placeholderHash: string, user: GateUser): Gate {
+    return this.#add(placeholderHash, new Gate(user, monotonicMs()));
+  }
+
+  /** Serves what has come so far, and what comes. Called once all gates are restored. */
+  begin(): void {
+    this.#begun.resolve();
+  }
+
+  #add(hash: string, gate: Gate): Gate {
     this.#gates.set(hash, gate);
     gate.closed.addEventListener('abort', () => this.#gates.delete(hash), { once: true });
     return gate;
@@ -72,6 +90,7 @@ export class Gateway {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => response.destroy());
+    await this.#begun.promise;
     const { method = '', url = '', headers } = request;
     const { allowedPaths } = this.#context.options;
     const route = routeOf({ method, target: url, host: headers.host, allowedPaths });

@@ -80,9 +80,13 @@ export class Journal {
     return this.#bytes;
   }
 
-  /** Writes a record. @throws JournalError when it cannot be written; nothing of it is left then. */
-  append(record: JournalRecord): void {
-    const line = encodeRecord(record, crc32);
+  /**
+   * Writes records in one step, so that who is killed has written all of them or none.
+   *
+   * @throws JournalError when they cannot be written; nothing of them is left then.
+   */
+  append(...records: readonly JournalRecord[]): void {
+    const line = encodeAll(records);
     try {
       // Half a record would hide all that comes behind it.
       if (this.#isTorn) this.#cutTornEnd();

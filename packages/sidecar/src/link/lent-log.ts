@@ -14,6 +14,7 @@ export class LentLog {
 
   constructor(log: Log) {
     this.#log = log;
+    if (log.isDropped) return;
     this.#unlessGone(() => {
       log.open();
       this.#isOpen = true;
@@ -22,6 +23,11 @@ export class LentLog {
 
   get end(): number | null {
     return this.#log.end;
+  }
+
+  /** Whether it was dropped before it was opened here, so that nothing of it can be read. */
+  get isDropped(): boolean {
+    return this.#log.isDropped && !this.#isOpen;
   }
 
   /** See {@link cutBytes}. */

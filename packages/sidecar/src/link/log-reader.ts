@@ -59,6 +59,7 @@ export class LogReader {
   /** The next stretch, or null while there is none. Looks at the bytes of one turn at most. */
   next(): Stretch | null {
     if (this.#gap !== null) return this.#passOver(this.#gap);
+    if (this.#log.isDropped) return this.#passOverDropped();
     const redactor = this.#redactor();
     // A position need not be one that was ever told: it can lie within a secret.
     const before = Math.min(redactor.reachBytes, this.#position);
@@ -99,6 +100,11 @@ export class LogReader {
     if (state === 'turn_over') return { kind: 'nothing_yet', lookedAtBytes: to - from };
     this.#isInBounds = state === 'found' || to === this.#log.end;
     return this.#isInBounds ? 'in_bounds' : 'unknown';
+  }
+
+  #passOverDropped(): Stretch | null {
+    const { end } = this.#log;
+    return end === null || this.#position >= end ? null : this.#endGap('retention', end);
   }
 
   /** Behind a cut, reading goes on with the first line that begins at or after the old end. */

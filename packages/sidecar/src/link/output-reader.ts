@@ -1,7 +1,7 @@
 import { type Cursor, type Log as LogName, WireError } from '@outrigger/protocol';
 import { type CurrentRedactor } from '../redaction.js';
 import { type Run } from '../supervision/run.js';
-import { type RunAttempt } from '../supervision/run-attempt.js';
+import { type AttemptView } from '../supervision/past-attempt.js';
 import { seenBytes } from './log-extent.js';
 import { LogReader, type Stretch } from './log-reader.js';
 
@@ -58,7 +58,7 @@ export class OutputReader {
     return true;
   }
 
-  #openAt(attempt: RunAttempt, from: Cursor): void {
+  #openAt(attempt: AttemptView, from: Cursor): void {
     try {
       this.#open(attempt, from);
       if (from.stdout <= seenBytes(attempt.stdout) && from.stderr <= seenBytes(attempt.stderr)) return;
@@ -69,7 +69,7 @@ export class OutputReader {
     }
   }
 
-  #open({ number, stdout, stderr }: RunAttempt, from: Omit<Cursor, 'attempt'>): void {
+  #open({ number, stdout, stderr }: AttemptView, from: Omit<Cursor, 'attempt'>): void {
     const redactor = this.#redactor;
     this.#attempt = number;
     this.#readers.push(new LogReader('stdout', stdout, { position: from.stdout, redactor }));

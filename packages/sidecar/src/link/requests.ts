@@ -53,7 +53,10 @@ const HANDLERS: { [T in RequestType]: Handler<T> } = {
     return credentials.preflight().then((preflight) => ({ ...status, ...credentials.identity, preflight }));
   },
 
-  swap_credential: ({ credential, ifGeneration }, { credentials }) => credentials.slot.swap(credential, ifGeneration),
+  swap_credential: ({ credential, ifGeneration }, { credentials, supervisor }) => {
+    const swapped = credentials.slot.swap(credential, ifGeneration);
+    return supervisor.settle().then(() => swapped);
+  },
 
   drain: ({ type: _type, id: _id, ...wish }, { supervisor }) => supervisor.drain(wish),
 

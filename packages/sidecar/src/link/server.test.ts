@@ -7,6 +7,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { Credentials } from '../credentials/credentials.js';
+import { ExecutionJournal } from '../journal/execution-journal.js';
 import { currentRedactor } from '../redaction.js';
 import { StateFolder } from '../state/folder.js';
 import { environmentAccess } from '../supervision/access.js';
@@ -32,6 +33,7 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'outrigger-link-'));
   const logger = pino({ level: 'error' }, { write: (line: string) => void errors.push(JSON.parse(line)) });
   const redactor = currentRedactor(() => []);
+  const state = new StateFolder(folder, null);
   const credentials = new Credentials('env', { kind: 'api_key', id: 'test', secret: 'a-credential-for-tests' });
   supervisor = new Supervisor({
     agentId: 'agent',
@@ -40,7 +42,8 @@ beforeEach(async () => {
     passedVariables: [],
     credentials,
     access: environmentAccess(credentials.slot, null),
-    state: new StateFolder(folder, null),
+    state,
+    journal: ExecutionJournal.open(state.journalPath, { logger }),
     markers: [],
     runUser: null,
     redactor,

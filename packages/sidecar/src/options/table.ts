@@ -76,6 +76,12 @@ export const OPTIONS = {
     schema: wholeNumber(1, 4 * MINUTE_MS),
     default: '120000',
   },
+  'gateway-rebind-ms': {
+    value: 'N',
+    help: 'how long a restarted sidecar waits for the port that its runs call, where somebody else has it',
+    schema: wholeNumber(0, 10 * MINUTE_MS),
+    default: '10000',
+  },
   'retry-after-max-ms': {
     value: 'N',
     help: 'the longest wait the provider may ask for before it counts as a refusal',
@@ -112,6 +118,24 @@ export const OPTIONS = {
     schema: pathSchema,
   },
   'pass-env': { value: 'NAME', help: 'hand this variable on to runs', schema: variableSchema, isList: true },
+  'free-bytes-min': {
+    value: 'N',
+    help: 'with less disk space under the state folder nothing is admitted',
+    schema: wholeNumber(0, Number.MAX_SAFE_INTEGER),
+    default: '67108864',
+  },
+  'log-bytes-max': {
+    value: 'N',
+    help: 'logs of ended executions that are kept; the oldest go first, those that were acknowledged before others',
+    schema: wholeNumber(0, Number.MAX_SAFE_INTEGER),
+    default: '10737418240',
+  },
+  'outcome-retention-ms': {
+    value: 'N',
+    help: 'how long an outcome is kept that a host has acknowledged',
+    schema: wholeNumber(0, 365 * DAY_MS),
+    default: '604800000',
+  },
   'drain-timeout-ms': {
     value: 'N',
     help: 'how long SIGTERM waits for runs',

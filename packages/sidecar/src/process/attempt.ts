@@ -6,7 +6,7 @@ import { type ProcessName } from '../core/sweep.js';
 import { type AttemptFiles } from '../state/folder.js';
 import { waitAtMost } from '../timeout.js';
 import { findLeader, isAlive, waitForEnd } from './adoption.js';
-import { deferred } from './deferred.js';
+import { deferred } from '../deferred.js';
 import { killTree } from './kill.js';
 import { launch, type LaunchRequest } from './launch.js';
 import { type Log } from './log.js';
@@ -53,6 +53,8 @@ export class Attempt {
   /** Marked for a process that is not started yet. */
   #marked: ProcessTree | null = null;
   #tree: ProcessTree | null = null;
+  /** What a kill says of survivors where there is no tree. */
+  #survivorsOfNobody: 0 | null = 0;
   #oomKillsBefore: number | null = null;
   #killing: Promise<number | null> | null = null;
 
@@ -136,17 +138,33 @@ export class Attempt {
     return 'adopted';
   }
 
+  /**
+   * The same for a process that is known not to live: it is told by its logs alone.
+   *
+   * @param isTreeDead Whether nothing that it started can live either.
+   */
+  adoptDead(since: number, { isTreeDead }: { isTreeDead: boolean }): void {
+    this.#survivorsOfNobody = isTreeDead ? 0 : null;
+    this.#hooks.onLaunched(since, null);
+    void this.#follow(null, since);
+  }
+
   /** Reads what is in the logs, then waits for the end of a process that is not our child. */
-  async #follow(leader: ProcessName, since: number): Promise<void> {
-    const wasAlive = isAlive(leader);
+  async #follow(leader: ProcessName | null, since: number): Promise<void> {
+    const wasAlive = leader !== null && isAlive(leader);
     const isRead = this.#output.takeOver(since);
     const lastWrittenAt = this.#output.grewAt;
     // The end of what is being read would be lost behind an exit that is told before.
     await isRead;
-    await waitForEnd(leader, this.#closed.signal);
+    if (leader !== null) await waitForEnd(leader, this.#closed.signal);
     if (this.#closed.signal.aborted) return;
     // Nobody saw the end of one that was dead when it was found; what it wrote it has written before.
     this.#tellExit({ at: wasAlive ? monotonicMs() : lastWrittenAt, code: null, signal: null });
+  }
+
+  /** Fixes the logs' ends where another sidecar has fixed them. */
+  fixEndsAt(ends: { readonly stdout: number; readonly stderr: number }): void {
+    this.#output.fixEndsAt(ends);
   }
 
   /** Fixes the logs' ends as they are now. */
@@ -164,7 +182,7 @@ export class Attempt {
    * same kill, and one with `graceMs` 0 cuts a grace short that is running.
    */
   kill(graceMs: number): Promise<number | null> {
-    if (this.#tree === null) return Promise.resolve(0);
+    if (this.#tree === null) return Promise.resolve(this.#survivorsOfNobody);
     if (graceMs === 0) this.#hurry.resolve();
     this.#killing ??= this.#kill(this.#tree, graceMs);
     return this.#killing;

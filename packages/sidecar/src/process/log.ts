@@ -15,6 +15,7 @@ export class Log {
   #users = 0;
   readonly #bytesMax: number;
   #end: number | null = null;
+  #isDropped = false;
   /** Device and inode of the file that was opened first: a run can put another file in the place of its log. */
   #identity: string | null = null;
 
@@ -62,6 +63,20 @@ export class Log {
   fixEnd(): number {
     this.#end ??= this.size();
     return this.#end;
+  }
+
+  /** Fixes the end where it was fixed before, by another sidecar. */
+  fixEndAt(bytes: number): void {
+    this.#end ??= bytes;
+  }
+
+  /** Whether its content is not kept any longer, though its end is known. */
+  get isDropped(): boolean {
+    return this.#isDropped;
+  }
+
+  drop(): void {
+    this.#isDropped = true;
   }
 
   /** Reads from `position` into `buffer`, at most up to the end. Returns the bytes read; 0: there is no more for now. */

@@ -5,7 +5,7 @@ import { monotonicMs } from '../clock.js';
 import { type RunReport } from '../core/outcome.js';
 import { type AttemptFiles } from '../state/folder.js';
 import { waitAtMost } from '../timeout.js';
-import { deferred } from './deferred.js';
+import { deferred } from '../deferred.js';
 import { LogFollower } from './follow.js';
 import { Log } from './log.js';
 import { type FolderWatch, watchFolder } from './watch.js';
@@ -102,6 +102,12 @@ export class Output {
     this.#hooks.onGrowth();
     this.#checkLimit();
     await this.#caughtUp.promise;
+  }
+
+  /** Fixes the logs' ends where another sidecar has fixed them. */
+  fixEndsAt(ends: { readonly stdout: number; readonly stderr: number }): void {
+    this.stdout.fixEndAt(ends.stdout);
+    this.stderr.fixEndAt(ends.stderr);
   }
 
   /** Fixes the logs' ends as they are now. */

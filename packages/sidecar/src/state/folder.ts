@@ -1,9 +1,20 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs';
 import { chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type RunUser } from '../options/user.js';
+import { type Lock, lockFile } from './lock.js';
 
 const PRIVATE_FOLDER = 0o700;
 const PRIVATE_FILE = 0o600;
@@ -33,12 +44,12 @@ export interface AttemptFiles {
 }
 
 /**
- * The folder a sidecar keeps its state in. What a sidecar knows about its executions lives and ends with its process,
- * so each start begins a new journal and clears the logs of the last one.
+ * The folder a sidecar keeps its state in, and the next one finds it in.
  *
  * ```
  *   DIR/token                      the control token, when nobody gave one
- *   DIR/lock                       pid and start time of the owner
+ *   DIR/lock                       pid and start time of the owner, locked while that lives
+ *   DIR/journal                    what is known of executions
  *   DIR/executions/ID/1/stdout     the logs of an execution's first attempt
  *   DIR/removed/                   what is being removed
  *   DIR/gateway-port               the port that runs call
@@ -48,8 +59,8 @@ export interface AttemptFiles {
  */
 export class StateFolder {
   readonly path: string;
-  readonly journalId = randomUUID();
   readonly #runUser: RunUser | null;
+  readonly #lock: Lock;
 
   /** @throws Error When the folder cannot be made, or belongs to a sidecar that is alive. */
   constructor(path: string, runUser: RunUser | null) {
@@ -57,11 +68,21 @@ export class StateFolder {
     this.#runUser = runUser;
     mkdirSync(path, { recursive: true, mode: PRIVATE_FOLDER });
     chmodSync(path, PRIVATE_FOLDER);
-    this.#lock();
+    this.#lock = lockFile(join(path, 'lock'));
+    for (const folder of [this.#asidePath, this.bodiesPath]) rmSync(folder, { recursive: true, force: true });
     for (const folder of [this.#executionsPath, this.#asidePath, this.bodiesPath]) {
-      rmSync(folder, { recursive: true, force: true });
-      mkdirSync(folder, { mode: PRIVATE_FOLDER });
+      mkdirSync(folder, { recursive: true, mode: PRIVATE_FOLDER });
     }
+  }
+
+  get journalPath(): string {
+    return join(this.path, 'journal');
+  }
+
+  /** Bytes that can still be written. */
+  get freeBytes(): number {
+    const { bavail, bsize } = statfsSync(this.path);
+    return bavail * bsize;
   }
 
   get tokenPath(): string {
@@ -123,21 +144,45 @@ export class StateFolder {
    */
   async createAttempt(attempt: AttemptName, { prompt, settings }: AttemptInput): Promise<AttemptFiles> {
     const path = this.#executionPath(attempt.executionId);
-    const folder = join(path, String(attempt.number));
+    const folder = this.#attemptPath(attempt);
     await this.#remove(attempt.number === 1 ? path : folder);
     await mkdir(path, { recursive: attempt.number > 1, mode: PRIVATE_FOLDER });
     await mkdir(folder, { mode: PRIVATE_FOLDER });
-    const files: AttemptFiles = {
-      folder,
-      stdin: join(folder, 'stdin'),
-      stdout: join(folder, 'stdout'),
-      stderr: join(folder, 'stderr'),
-      settings: settings === undefined ? null : await this.#writeSettings(folder, settings),
-    };
+    const files = filesIn(folder, settings === undefined ? null : await this.#writeSettings(folder, settings));
     await writeFile(files.stdin, prompt, NEW_PRIVATE_FILE);
     await writeFile(files.stdout, '', NEW_PRIVATE_FILE);
     await writeFile(files.stderr, '', NEW_PRIVATE_FILE);
     return files;
+  }
+
+  /**
+   * The files of an attempt that another sidecar has made. Logs that are not there any more are made anew, empty: whatever
+   * the run has done to them, it has to be ended.
+   */
+  reopenAttempt(attempt: AttemptName, settings: string | null): AttemptFiles {
+    const files = filesIn(this.#attemptPath(attempt), settings);
+    mkdirSync(files.folder, { recursive: true, mode: PRIVATE_FOLDER });
+    for (const log of [files.stdout, files.stderr]) if (!existsSync(log)) writeFileSync(log, '', NEW_PRIVATE_FILE);
+    return files;
+  }
+
+  /** The logs of an attempt, whether or not they are still there. */
+  logsOf(attempt: AttemptName): Pick<AttemptFiles, 'stdout' | 'stderr'> {
+    return filesIn(this.#attemptPath(attempt), null);
+  }
+
+  hasLogs(executionId: string): boolean {
+    return existsSync(this.#executionPath(executionId));
+  }
+
+  /** Every execution that has a folder. */
+  executionIds(): string[] {
+    return readdirSync(this.#executionsPath);
+  }
+
+  /** The folder within which every process of a run has its streams when it is started. */
+  get executionsPath(): string {
+    return this.#executionsPath;
   }
 
   /** Streams are handed over open, but settings are read by name: another user gets them outside the closed folder. */
@@ -176,11 +221,7 @@ export class StateFolder {
   }
 
   unlock(): void {
-    rmSync(this.#lockPath, { force: true });
-  }
-
-  get #lockPath(): string {
-    return join(this.path, 'lock');
+    this.#lock.release();
   }
 
   get #executionsPath(): string {
@@ -195,30 +236,17 @@ export class StateFolder {
     return join(this.#executionsPath, executionId);
   }
 
-  /** Two sidecars on one folder would clear each other's logs. */
-  #lock(): void {
-    const me = ownerOf(process.pid);
-    try {
-      writeFileSync(this.#lockPath, me, { flag: 'wx', mode: PRIVATE_FILE });
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
-    const owner = readFileSync(this.#lockPath, 'utf8');
-    const pid = Number.parseInt(owner, 10);
-    if (owner !== me && ownerOf(pid) === owner) {
-      throw new Error(`the state folder ${this.path} belongs to the sidecar with pid ${pid}, which is running`);
-    }
-    writeFileSync(this.#lockPath, me, { mode: PRIVATE_FILE });
+  #attemptPath({ executionId, number }: AttemptName): string {
+    return join(this.#executionPath(executionId), String(number));
   }
 }
 
-/** A pid is a name only together with its start time, field 22 of proc(5)'s `stat`, counted after the last ")". */
-function ownerOf(pid: number): string {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return `${pid} ${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''}\n`;
-  } catch {
-    return `${pid} \n`;
-  }
+function filesIn(folder: string, settings: string | null): AttemptFiles {
+  return {
+    folder,
+    stdin: join(folder, 'stdin'),
+    stdout: join(folder, 'stdout'),
+    stderr: join(folder, 'stderr'),
+    settings,
+  };
 }

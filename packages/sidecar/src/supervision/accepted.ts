@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type DispatchRequest, DURATIONS, MAX_RESUMES_DEFAULT } from '@outrigger/protocol';
 import { monotonicMs } from '../clock.js';
+import { type JournalledExecution } from '../core/journal-state.js';
 import { type LifecycleLimits } from '../core/lifecycle-state.js';
 
 type DurationName = keyof typeof DURATIONS;
@@ -33,6 +34,12 @@ export function accept({ id, request }: RunInit): Accepted {
     acceptedAtEpochMs: Date.now(),
     acceptedAtMs: monotonicMs(),
   };
+}
+
+/** What was noted of an acceptance. */
+export function acceptedOf({ id, request, ...times }: JournalledExecution['accepted']): Accepted {
+  const { sessionId, acceptedAtEpochMs, acceptedAtMs } = times;
+  return { executionId: id, labels: request.labels, sessionId, acceptedAtEpochMs, acceptedAtMs };
 }
 
 /** Every duration of an execution, in milliseconds: as the caller chose, or the default. */

@@ -1,17 +1,10 @@
 import { type CredentialKind } from '@outrigger/protocol';
 import { type CredentialSlot } from '../credentials/slot.js';
-import { type GateUser } from '../gateway/gate.js';
+import { type Gate, type GateUser } from '../gateway/gate.js';
 import { type Gateway } from '../gateway/gateway.js';
 
-/** How the process of one attempt reaches its provider. */
-export interface AttemptAccess {
-  /** Null: the CLI's own. */
-  readonly baseUrl: string | null;
-  readonly kind: CredentialKind;
-  /** What the process is given as its credential. */
-  readonly secret: string;
-  /** Whether it is worthless elsewhere, and so may be written down. */
-  readonly isPlaceholder: boolean;
+/** What can be seen of how the process of one attempt reaches its provider. */
+export interface AttemptWay {
   /** When something last went to the provider or came from it; 0 where that cannot be seen. */
   readonly lastTrafficAt: () => number;
   /** Whether an answer of a model can be right: it was asked for here, or that cannot be seen. */
@@ -19,30 +12,65 @@ export interface AttemptAccess {
   close(): void;
 }
 
+/** How the process of one attempt reaches its provider. */
+export interface AttemptAccess extends AttemptWay {
+  /** Null: the CLI's own. */
+  readonly baseUrl: string | null;
+  readonly kind: CredentialKind;
+  /** What the process is given as its credential. */
+  readonly secret: string;
+  /** Whether it is worthless elsewhere, and so may be written down. */
+  readonly isPlaceholder: boolean;
+  /** By which another sidecar knows the placeholder; null: it is none. */
+  readonly placeholderHash: string | null;
+}
+
+/** What was noted of the way of a process that another sidecar has started. */
+export interface NotedWay {
+  /** Null: it has the credential itself. */
+  readonly placeholderHash: string | null;
+  /** Whether it has asked the provider for anything. */
+  readonly hasAsked: boolean;
+}
+
 /** How the processes of this sidecar reach their provider. */
 export interface Access {
   readonly mode: 'gateway' | 'env';
   /** @throws Error when there is no credential */
   open(user: GateUser): AttemptAccess;
+  /** The way of a process that another sidecar has started; null: it leads nowhere any more. */
+  restore(noted: NotedWay, user: GateUser): AttemptWay | null;
 }
 
-/** Through the gateway, with a placeholder that looks like the kind of credential that is in force now. */
-export function gatewayAccess(gateway: Gateway, slot: CredentialSlot): Access {
+/** Nothing can be seen of it. */
+const UNSEEN: AttemptWay = { lastTrafficAt: () => 0, canHaveAnswer: () => true, close: () => undefined };
+
+/**
+ * Through the gateway, with a placeholder that looks like the kind of credential that is in force now.
+ *
+ * @param isRebound Whether the gateway is where it was for the processes of another sidecar.
+ */
+export function gatewayAccess(gateway: Gateway, slot: CredentialSlot, { isRebound = true } = {}): Access {
   return {
     mode: 'gateway',
     open: (user) => {
       const kind = slot.current?.credential.kind ?? 'oauth';
-      const gate = gateway.open(user);
-      return {
-        baseUrl: gateway.url,
-        kind,
-        secret: gate.placeholder,
-        isPlaceholder: true,
-        lastTrafficAt: () => gate.lastTrafficAt,
-        canHaveAnswer: () => gate.requestCount > 0,
-        close: () => gate.close(),
-      };
+      const { gate, placeholder, placeholderHash } = gateway.open(user);
+      return { baseUrl: gateway.url, kind, secret: placeholder, isPlaceholder: true, placeholderHash, ...wayOf(gate) };
     },
+    restore: ({ placeholderHash, hasAsked }, user) => {
+      if (placeholderHash === null) return UNSEEN;
+      if (!isRebound) return null;
+      return wayOf(gateway.restore(placeholderHash, user), hasAsked);
+    },
+  };
+}
+
+function wayOf(gate: Gate, hasAsked = false): AttemptWay {
+  return {
+    lastTrafficAt: () => gate.lastTrafficAt,
+    canHaveAnswer: () => hasAsked || gate.requestCount > 0,
+    close: () => gate.close(),
   };
 }
 
@@ -54,15 +82,9 @@ export function environmentAccess(slot: CredentialSlot, upstream: string | null)
       const { current } = slot;
       if (current === null) throw new Error('the agent has no credential');
       user.onCredentialUsed(current);
-      return {
-        baseUrl: upstream,
-        kind: current.credential.kind,
-        secret: current.credential.secret,
-        isPlaceholder: false,
-        lastTrafficAt: () => 0,
-        canHaveAnswer: () => true,
-        close: () => undefined,
-      };
+      const { kind, secret } = current.credential;
+      return { baseUrl: upstream, kind, secret, isPlaceholder: false, placeholderHash: null, ...UNSEEN };
     },
+    restore: ({ placeholderHash }) => (placeholderHash === null ? UNSEEN : null),
   };
 }

@@ -11,10 +11,10 @@ import { admit, type Admission, type AdmissionReason } from '../core/admission.j
 import { type BreakerLimits } from '../core/breaker.js';
 import { type Credentials } from '../credentials/credentials.js';
 import { type AdmissionNotice } from './announcer.js';
-import { CancelMemory } from './cancel-memory.js';
 import { Circuit, type CircuitOptions } from './circuit.js';
 import { Draining } from './draining.js';
 import { type Run } from './run.js';
+import { type StateFolder } from '../state/folder.js';
 import { Slots } from './slots.js';
 
 /** Executions that wait for a slot. */
@@ -26,6 +26,7 @@ const REFUSALS: Readonly<Record<AdmissionReason, string>> = {
   draining: 'the agent is draining and admits nothing; dispatch on another agent',
   circuit_open: 'executions have died young on the agent several times in a row; dispatch elsewhere or later',
   credential_missing: 'the agent has no credential; start its sidecar with --credential-file',
+  disk_low: 'there is too little disk space under the state folder of the agent; free some, or dispatch elsewhere',
   at_capacity: 'every slot of the agent is in use; dispatch elsewhere or later, or ask for whenBusy: "skip"',
 };
 
@@ -34,31 +35,36 @@ export interface AdmittingOptions {
   /** @default the circuit breaker is off */
   readonly breaker?: BreakerLimits;
   readonly credentials: Credentials;
-  readonly state: CircuitOptions['store'];
+  readonly state: CircuitOptions['store'] & Pick<StateFolder, 'freeBytes'>;
+  /** With less room than this for logs and journal nothing is admitted. @default 0 */
+  readonly freeBytesMin?: number;
   readonly logger: Logger;
 }
 
 /** A dispatch that asks to be admitted. */
 export interface Applicant {
-  readonly id: string;
   readonly digest: string;
-  /** The execution that has its id already. */
-  readonly known: Run | undefined;
+  /** The dispatch that had its id before. */
+  readonly known: { readonly digest: string } | undefined;
+  /** It was cancelled before it was dispatched. */
+  readonly isCancelled: boolean;
   readonly whenBusy: DispatchRequest['whenBusy'];
 }
 
 /** What decides who may start now: slots, the drain, the circuit breaker, the credential, and cancels that came first. */
 export class Admitting {
   readonly slots: Slots;
-  readonly cancelMemory = new CancelMemory();
   readonly circuit: Circuit;
   readonly #draining: Draining;
   readonly #credentials: Credentials;
+  readonly #hasRoom: () => boolean;
 
   /** @param tell Tells hosts what changes of it. */
   constructor(options: AdmittingOptions, tell: (notice: AdmissionNotice) => void) {
     this.slots = new Slots(options.maxExecutions);
     this.#credentials = options.credentials;
+    const { state, freeBytesMin = 0 } = options;
+    this.#hasRoom = () => state.freeBytes >= freeBytesMin;
     this.#draining = new Draining({
       live: () => this.slots.live.map((run) => run.id),
       cancelLive: () => this.slots.live.forEach((run) => run.cancel('drained')),
@@ -82,21 +88,23 @@ export class Admitting {
   }
 
   /** Why it would refuse a dispatch although a slot were free; null: it would not. */
-  get problem(): 'draining' | 'circuit_open' | 'credential_missing' | null {
+  get problem(): Exclude<AdmissionReason, 'at_capacity'> | null {
     if (this.#draining.isOn) return 'draining';
     if (this.circuit.passage === 'open') return 'circuit_open';
-    return this.#hasCredential ? null : 'credential_missing';
+    if (!this.#hasCredential) return 'credential_missing';
+    return this.#hasRoom() ? null : 'disk_low';
   }
 
-  /** What becomes of a dispatch. A cancel that came before it has served its turn then. */
-  judge({ id, digest, known, whenBusy }: Applicant): Admission {
+  /** What becomes of a dispatch. */
+  judge({ digest, known, isCancelled, whenBusy }: Applicant): Admission {
     return admit({
       known: known ?? null,
       digest,
-      isCancelRemembered: this.cancelMemory.take(id),
+      isCancelRemembered: isCancelled,
       isDraining: this.#draining.isOn,
       isCircuitOpen: this.circuit.passage === 'open',
       hasCredential: this.#hasCredential,
+      isDiskLow: !this.#hasRoom(),
       live: this.slots.live.length,
       queued: this.slots.queued.length,
       queuedMax: QUEUED_MAX,
@@ -118,6 +126,13 @@ export class Admitting {
   release(run: Run, outcome: Outcome): void {
     this.slots.remove(run);
     this.circuit.onOutcome(outcome);
+  }
+
+  /** An execution that was let in is not there after all. */
+  withdraw(run: Run): void {
+    this.slots.remove(run);
+    this.circuit.withdraw(run.id);
+    this.wake();
   }
 
   wake(): void {

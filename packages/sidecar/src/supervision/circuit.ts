@@ -79,6 +79,11 @@ export class Circuit {
     return true;
   }
 
+  /** One that was let in does not start after all, and says nothing. */
+  withdraw(executionId: string): void {
+    if (this.#breaker.trial === executionId) this.#breaker = { ...this.#breaker, trial: null };
+  }
+
   /** Calls `begin` when the execution is let in, maybe at once. Returns how to stop waiting. */
   waitToBeLetIn(executionId: string, begin: () => void): () => void {
     if (this.letIn(executionId)) begin();

@@ -1,12 +1,20 @@
-import { type ExecutionSummary, WireError } from '@outrigger/protocol';
+import { type ExecutionSummary, type Outcome, WireError } from '@outrigger/protocol';
 import { type Logger } from 'pino';
+import { monotonicMs } from '../clock.js';
+import { type ExecutionJournal, TOMBSTONE_MS } from '../journal/execution-journal.js';
 import { type StateFolder } from '../state/folder.js';
-import { Retention } from './retention.js';
+import { Retention, RETENTION_LIMITS, type RetentionLimits } from './retention.js';
 import { type Run } from './run.js';
+
+/** How often what is too old is looked for while nothing ends. */
+const PRUNE_MS = 60 * 60 * 1000;
 
 export interface KnownRunsOptions {
   /** Where the logs are. */
   readonly state: StateFolder;
+  readonly journal: ExecutionJournal;
+  /** @default those of a sidecar */
+  readonly retention?: Partial<RetentionLimits>;
   readonly logger: Logger;
 }
 
@@ -14,10 +22,16 @@ export interface KnownRunsOptions {
 export class KnownRuns {
   readonly #options: KnownRunsOptions;
   readonly #runs = new Map<string, Run>();
-  readonly #retention = new Retention({ onForgotten: (id, wasAcknowledged) => this.#forget(id, wasAcknowledged) });
+  readonly #retention: Retention;
 
   constructor(options: KnownRunsOptions) {
     this.#options = options;
+    this.#retention = new Retention({
+      limits: { ...RETENTION_LIMITS, ...options.retention },
+      onForgotten: (id, wasAcknowledged) => this.#forget(id, wasAcknowledged),
+      onLogsDropped: (id, wasAcknowledged) => this.#dropLogs(id, wasAcknowledged),
+    });
+    setInterval(() => this.#retention.prune(monotonicMs()), PRUNE_MS).unref();
   }
 
   /** How many have an outcome that no host has acknowledged. */
@@ -27,6 +41,12 @@ export class KnownRuns {
 
   find(id: string): Run | undefined {
     return this.#runs.get(id);
+  }
+
+  /** The dispatch of an execution of which nothing else is known any more. */
+  findForgotten(id: string): { readonly digest: string } | undefined {
+    const tombstone = this.#options.journal.state.tombstones.get(id);
+    return tombstone === undefined || tombstone.at < monotonicMs() - TOMBSTONE_MS ? undefined : tombstone;
   }
 
   /** @throws WireError `unknown_execution` */
@@ -40,15 +60,35 @@ export class KnownRuns {
     this.#runs.set(run.id, run);
   }
 
+  /** It was never accepted after all. */
+  remove(run: Run): void {
+    this.#runs.delete(run.id);
+  }
+
   /** The execution has its outcome: from now on it may be forgotten. */
   keep(run: Run): void {
-    this.#retention.keep(run.id, Buffer.byteLength(JSON.stringify(run.summary())));
+    this.#keep(run, monotonicMs());
+    this.#retention.prune(monotonicMs());
+  }
+
+  /** The same for one that had its outcome before this sidecar was started. */
+  keepRestored(run: Run, { closedAt }: Outcome, isAcknowledged: boolean): void {
+    this.#keep(run, monotonicMs() - Math.max(0, Date.now() - closedAt));
+    if (isAcknowledged) this.#retention.acknowledge(run.id);
+  }
+
+  #keep(run: Run, endedAt: number): void {
+    const bytes = Buffer.byteLength(JSON.stringify(run.summary()));
+    this.#retention.keep(run.id, { bytes, logBytes: run.logBytes, endedAt });
   }
 
   /** @throws WireError `unknown_execution`, or `invalid` while it has no outcome. */
   acknowledge(id: string): void {
+    // Another host was first, and it was forgotten since.
+    if (this.findForgotten(id) !== undefined) return;
     if (this.get(id).outcome === null) throw new WireError('invalid', `ack: execution ${id} has no outcome yet`);
-    this.#retention.acknowledge(id);
+    if (this.#retention.acknowledge(id)) this.#options.journal.note({ is: 'acknowledged', id });
+    this.#retention.prune(monotonicMs());
   }
 
   /** Every execution whose outcome no host has acknowledged. */
@@ -58,14 +98,28 @@ export class KnownRuns {
       .map((run) => run.summary());
   }
 
-  #forget(executionId: string, wasAcknowledged: boolean): void {
-    const { logger, state } = this.#options;
-    this.#runs.delete(executionId);
+  #forget(id: string, wasAcknowledged: boolean): void {
+    const { logger, journal } = this.#options;
+    const digest = this.#runs.get(id)?.digest ?? '';
+    this.#runs.delete(id);
+    journal.note({ is: 'forgotten', id, digest, at: monotonicMs() });
     if (!wasAcknowledged)
       logger.error(
-        { executionId },
+        { executionId: id },
         'outcome dropped: no host acknowledged it, and there are too many or too large ones',
       );
+    this.#removeLogs(id);
+  }
+
+  #dropLogs(id: string, wasAcknowledged: boolean): void {
+    const { logger } = this.#options;
+    this.#runs.get(id)?.dropLogs();
+    if (!wasAcknowledged) logger.warn({ executionId: id }, 'logs dropped, although no host acknowledged the outcome');
+    this.#removeLogs(id);
+  }
+
+  #removeLogs(executionId: string): void {
+    const { logger, state } = this.#options;
     state
       .removeExecution(executionId)
       .catch((error: unknown) => logger.warn({ err: error, executionId }, 'cannot remove logs'));

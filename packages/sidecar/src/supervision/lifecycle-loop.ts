@@ -4,6 +4,8 @@ import { type Effect, type Lifecycle, type LifecycleEvent } from '../core/lifecy
 import { step } from '../core/lifecycle.js';
 
 export interface LifecycleLoopOptions {
+  /** The state has changed; called before anything is done about it. */
+  readonly onStep: (before: Lifecycle, after: Lifecycle) => void;
   /** Carries out an effect; what happens meanwhile is told as further events. */
   readonly perform: (effect: Effect) => Promise<void>;
   /** An effect could not be carried out; the lifecycle is told what that means for it. */
@@ -33,22 +35,26 @@ export class LifecycleLoop {
     this.#isTelling = true;
     try {
       for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-        const { state, effects } = step(this.#state, next);
+        const before = this.#state;
+        const { state, effects } = step(before, next);
         this.#state = state;
-        effects.forEach((effect) => this.carryOut(effect));
+        this.#options.onStep(before, state);
+        effects.forEach((effect) => void this.carryOut(effect));
       }
     } finally {
       this.#isTelling = false;
     }
   }
 
-  /** What fails here must neither take the other runs along nor leave this one without an end. */
-  carryOut(effect: Effect): void {
+  /** What fails here must neither take the other runs along nor leave this one without an end, so it never rejects. */
+  async carryOut(effect: Effect): Promise<void> {
     const { perform, onFailed } = this.#options;
-    perform(effect).catch((error: unknown) => {
+    try {
+      await perform(effect);
+    } catch (error) {
       onFailed(effect, error);
       const event = afterFailure(effect, monotonicMs(), error instanceof Error ? error.message : String(error));
       if (event !== null) this.tell(event);
-    });
+    }
   }
 }

@@ -1,41 +1,55 @@
 /** How much is kept of executions that have ended. */
 export interface RetentionLimits {
-  /** Executions whose outcome was acknowledged. */
+  /** Executions whose outcome was acknowledged, and for how long after their end. */
   readonly acknowledgedMax: number;
+  readonly acknowledgedMs: number;
   /** Executions whose outcome nobody acknowledged. */
   readonly unacknowledgedMax: number;
   /** What is told of all of them together, as JSON; an outcome alone can have a result of 1 MiB. */
   readonly bytesMax: number;
+  /** Their logs. */
+  readonly logBytesMax: number;
 }
 
-const LIMITS: RetentionLimits = {
-  acknowledgedMax: 1_000,
+export const RETENTION_LIMITS: RetentionLimits = {
+  acknowledgedMax: 10_000,
+  acknowledgedMs: 7 * 24 * 60 * 60 * 1000,
   unacknowledgedMax: 10_000,
   bytesMax: 256 * 1024 * 1024,
+  logBytesMax: 10 * 1024 * 1024 * 1024,
 };
 
+/** What there is of an execution that has ended. */
+export interface Kept {
+  /** Of what is told of it. */
+  readonly bytes: number;
+  /** Of its logs; 0: there are none, or they were dropped. */
+  readonly logBytes: number;
+  /** Monotonic milliseconds. */
+  readonly endedAt: number;
+}
+
 export interface RetentionOptions {
-  /** @default those of a sidecar */
-  readonly limits?: RetentionLimits;
+  readonly limits: RetentionLimits;
   /** The execution is not to be kept any longer. */
   readonly onForgotten: (id: string, wasAcknowledged: boolean) => void;
+  /** Its logs are not; what came of it still is. */
+  readonly onLogsDropped: (id: string, wasAcknowledged: boolean) => void;
 }
 
 /**
- * What is kept of executions that have ended, and for how long: the oldest go first, and what nobody acknowledged goes
- * for want of room only once nothing else is left.
+ * What is kept of executions that have ended, and for how long: the oldest go first, logs before what came of them, and what
+ * nobody acknowledged goes for want of room only once nothing else is left.
  */
 export class Retention {
-  readonly #limits: RetentionLimits;
-  readonly #onForgotten: RetentionOptions['onForgotten'];
-  /** The bytes of each. */
-  readonly #unacknowledged = new Map<string, number>();
-  readonly #acknowledged = new Map<string, number>();
+  readonly #options: RetentionOptions;
+  readonly #unacknowledged = new Map<string, Kept>();
+  readonly #acknowledged = new Map<string, Kept>();
   #bytes = 0;
+  #logBytes = 0;
 
-  constructor({ limits = LIMITS, onForgotten }: RetentionOptions) {
-    this.#limits = limits;
-    this.#onForgotten = onForgotten;
+  constructor(options: RetentionOptions) {
+    this.#options = options;
   }
 
   get unacknowledgedCount(): number {
@@ -46,33 +60,51 @@ export class Retention {
     return this.#acknowledged.has(id);
   }
 
-  /** The execution has its outcome. @param bytes Of what is told of it. */
-  keep(id: string, bytes: number): void {
-    this.#unacknowledged.set(id, bytes);
-    this.#bytes += bytes;
-    this.#prune();
+  /** The execution has its outcome. {@link prune} may be due then. */
+  keep(id: string, kept: Kept): void {
+    this.#unacknowledged.set(id, kept);
+    this.#bytes += kept.bytes;
+    this.#logBytes += kept.logBytes;
   }
 
-  /** A host has persisted the outcome. */
-  acknowledge(id: string): void {
-    const bytes = this.#unacknowledged.get(id);
-    if (bytes === undefined) return;
+  /** A host has persisted the outcome. Returns whether that is news. */
+  acknowledge(id: string): boolean {
+    const kept = this.#unacknowledged.get(id);
+    if (kept === undefined) return false;
     this.#unacknowledged.delete(id);
-    this.#acknowledged.set(id, bytes);
-    this.#prune();
+    this.#acknowledged.set(id, kept);
+    return true;
   }
 
-  #prune(): void {
-    this.#forgetOldest(this.#acknowledged, this.#limits.acknowledgedMax);
-    this.#forgetOldest(this.#unacknowledged, this.#limits.unacknowledgedMax);
+  /** Lets go of what is too old or too much. */
+  prune(nowMs: number): void {
+    const { acknowledgedMax, acknowledgedMs, unacknowledgedMax, bytesMax } = this.#options.limits;
+    const isFull = () => this.#bytes > bytesMax;
+    this.#forgetOldest(this.#acknowledged, ({ endedAt }) => {
+      return this.#acknowledged.size > acknowledgedMax || nowMs - endedAt > acknowledgedMs || isFull();
+    });
+    this.#forgetOldest(this.#unacknowledged, () => this.#unacknowledged.size > unacknowledgedMax || isFull());
+    this.#dropOldestLogs(this.#acknowledged);
+    this.#dropOldestLogs(this.#unacknowledged);
   }
 
-  #forgetOldest(kept: Map<string, number>, max: number): void {
-    for (const [id, bytes] of kept) {
-      if (kept.size <= max && this.#bytes <= this.#limits.bytesMax) return;
+  #forgetOldest(kept: Map<string, Kept>, isDue: (one: Kept) => boolean): void {
+    for (const [id, one] of kept) {
+      if (!isDue(one)) return;
       kept.delete(id);
-      this.#bytes -= bytes;
-      this.#onForgotten(id, kept === this.#acknowledged);
+      this.#bytes -= one.bytes;
+      this.#logBytes -= one.logBytes;
+      this.#options.onForgotten(id, kept === this.#acknowledged);
+    }
+  }
+
+  #dropOldestLogs(kept: Map<string, Kept>): void {
+    for (const [id, one] of kept) {
+      if (this.#logBytes <= this.#options.limits.logBytesMax) return;
+      if (one.logBytes === 0) continue;
+      this.#logBytes -= one.logBytes;
+      kept.set(id, { ...one, logBytes: 0 });
+      this.#options.onLogsDropped(id, kept === this.#acknowledged);
     }
   }
 }

@@ -3,15 +3,20 @@ import { type Logger } from 'pino';
 import { type Reading } from '../claude/interpret.js';
 import { monotonicMs } from '../clock.js';
 import { type SignsOfLife } from '../core/idle.js';
+import { type JournalledAttempt } from '../core/journal-state.js';
 import { type LifecycleEvent } from '../core/lifecycle-state.js';
 import { EMPTY_REPORT, type RunReport } from '../core/outcome.js';
+import { type ProcessName } from '../core/sweep.js';
+import { type GateUser } from '../gateway/gate.js';
 import { Attempt } from '../process/attempt.js';
 import { type Log } from '../process/log.js';
 import { type Marker } from '../process/tree/marker.js';
 import { type AttemptFiles, type StateFolder } from '../state/folder.js';
-import { type GateUser } from '../gateway/gate.js';
-import { type Access, type AttemptAccess } from './access.js';
+import { type Access, type AttemptAccess, type AttemptWay } from './access.js';
+import { adoptAttempt, type Adopted } from './adopt-attempt.js';
 import { buildLaunchRequest, environmentOf, type LaunchInput, type LaunchSetup, settingsOf } from './launch-request.js';
+import { type Notes } from './notes.js';
+import { type AttemptView, endOfLogs } from './past-attempt.js';
 import { prepareFiles } from './prepare.js';
 
 export interface RunAttemptContext extends LaunchSetup {
@@ -19,6 +24,7 @@ export interface RunAttemptContext extends LaunchSetup {
   readonly markers: readonly Marker[];
   readonly logger: Logger;
   readonly access: Access;
+  readonly notes: Notes;
   /** What happens to the attempt, in the words of the execution's lifecycle. */
   readonly tell: (event: LifecycleEvent) => void;
   /** There is more to read for whoever follows the logs. */
@@ -32,18 +38,37 @@ export interface AttemptInit extends LaunchInput {
   readonly user: Omit<GateUser, 'executionId' | 'model'>;
 }
 
+/** An attempt that another sidecar has written down. */
+export interface NotedAttempt {
+  readonly attempt: JournalledAttempt;
+  /** Whether it has asked the provider for anything. */
+  readonly hasAsked: boolean;
+  /** Where its logs end; null: they can still grow. */
+  readonly ends: { readonly stdout: number; readonly stderr: number } | null;
+  /** A moment before its process was started. */
+  readonly since: number;
+  /** Whether the machine is the same, so that its process can live. */
+  readonly canLive: boolean;
+}
+
+interface AttemptParts {
+  readonly way: AttemptWay | null;
+  /** Only what is to be launched needs it. */
+  readonly access: AttemptAccess | null;
+  readonly files: AttemptFiles;
+  readonly noted: NotedAttempt | null;
+}
+
 /** What a process is told that goes on with a session. It wants to be told something. */
 const RESUME_PROMPT = 'Go on with what you were doing.';
 
 /** One attempt at an execution: its files, its process with the logs, and what that has said so far. */
-export class RunAttempt {
-  /** Counts from 1; part of every cursor. */
+export class RunAttempt implements AttemptView {
   readonly number: number;
   /** What only an attempt that goes on needs; a prompt alone can be megabytes. */
   #init: AttemptInit | null;
   readonly #context: RunAttemptContext;
-  readonly #access: AttemptAccess;
-  readonly #files: AttemptFiles;
+  readonly #parts: AttemptParts;
   readonly stdout: Log;
   readonly stderr: Log;
   #process: Attempt | null;
@@ -51,20 +76,16 @@ export class RunAttempt {
   #toolSince: number | null = null;
   #lastWords: string | null = null;
 
-  private constructor(
-    init: AttemptInit,
-    context: RunAttemptContext,
-    { access, files }: { readonly access: AttemptAccess; readonly files: AttemptFiles },
-  ) {
+  private constructor(init: AttemptInit, context: RunAttemptContext, parts: AttemptParts) {
     this.number = init.number;
     this.#init = init;
     this.#context = context;
-    this.#access = access;
-    this.#files = files;
-    const maxOutputBytes = init.request.maxOutputBytes ?? MAX_OUTPUT_BYTES_DEFAULT;
+    this.#parts = parts;
+    const { executionId, request } = init;
+    const maxOutputBytes = request.maxOutputBytes ?? MAX_OUTPUT_BYTES_DEFAULT;
     const { tell, logger } = context;
-    this.#process = new Attempt(files, maxOutputBytes, {
-      onLaunched: (at) => tell({ type: 'launched', at }),
+    this.#process = new Attempt(parts.files, maxOutputBytes, {
+      onLaunched: (at, leader) => this.#onLaunched(executionId, at, leader),
       onLaunchFailed: (at, message) => tell({ type: 'launch_failed', at, message }),
       onExit: (exit) => tell({ type: 'exited', exit }),
       onReading: (reading, at) => this.#onReading(reading, at),
@@ -80,14 +101,13 @@ export class RunAttempt {
   static async prepare(init: AttemptInit, context: RunAttemptContext): Promise<RunAttempt> {
     const { executionId, number, request, session } = init;
     const made: { attempt?: RunAttempt } = {};
-    const model = () => made.attempt?.report.model ?? null;
-    const access = context.access.open({ ...init.user, executionId, model });
+    const access = context.access.open(gateUser(init, made));
     try {
       const prompt = session === 'resume' ? (request.resumePrompt ?? RESUME_PROMPT) : request.prompt;
       const environment = environmentOf(context, init, access);
       const settings = settingsOf(init, access, environment);
       const files = await prepareFiles(context.state, { executionId, number }, { prompt, settings });
-      made.attempt = new RunAttempt(init, context, { access, files });
+      made.attempt = new RunAttempt(init, context, { way: access, access, files, noted: null });
       return made.attempt;
     } catch (error) {
       access.close();
@@ -95,29 +115,60 @@ export class RunAttempt {
     }
   }
 
-  /** Where the logs end; null for one that has printed nothing, or whose logs can still grow. */
-  get end(): Cursor | null {
-    const end = { attempt: this.number, stdout: this.stdout.end ?? 0, stderr: this.stderr.end ?? 0 };
-    return end.stdout + end.stderr === 0 ? null : end;
+  /** An attempt that another sidecar has begun; {@link adopt} takes its process over. */
+  static restore(init: AttemptInit, noted: NotedAttempt, context: RunAttemptContext): RunAttempt {
+    const { number, start } = noted.attempt;
+    const made: { attempt?: RunAttempt } = {};
+    const { placeholderHash, settings } = start;
+    const way = context.access.restore({ placeholderHash, hasAsked: noted.hasAsked }, gateUser(init, made));
+    const files = context.state.reopenAttempt({ executionId: init.executionId, number }, settings);
+    made.attempt = new RunAttempt(init, context, { way, access: null, files, noted });
+    return made.attempt;
   }
 
-  /** What the process has told about itself so far. */
+  get end(): Cursor | null {
+    return endOfLogs(this);
+  }
+
   get report(): RunReport {
     return { ...(this.#process?.report ?? EMPTY_REPORT), lastWords: this.#lastWords };
   }
 
   get signsOfLife(): SignsOfLife {
-    const lastOutputAt = Math.max(this.#process?.grewAt ?? 0, this.#access.lastTrafficAt());
+    const lastOutputAt = Math.max(this.#process?.grewAt ?? 0, this.#parts.way?.lastTrafficAt() ?? 0);
     return { lastOutputAt, toolSince: this.#toolSince };
   }
 
-  /** Starts the process. Tells `launched` or `launch_failed`. */
+  /** Marks the process that is to be started, and notes how it is found again. @throws JournalError */
+  async mark(): Promise<void> {
+    const { init, process } = this.#open();
+    const { files, access } = this.#parts;
+    const { executionId: id, session, sessionId } = init;
+    const marks = process.mark(this.#context.markers, id);
+    const { notes } = this.#context;
+    const start = { marks, placeholderHash: access?.placeholderHash ?? null, settings: files.settings };
+    notes.promise({ is: 'starting', id, attempt: this.number, session, sessionId, start });
+    await notes.commit();
+  }
+
+  /** Starts the process that was marked. Tells `launched` or `launch_failed`. */
   launch(): void {
-    if (this.#init === null || this.#process === null) throw new Error('it has ended');
-    const environment = environmentOf(this.#context, this.#init, this.#access);
-    const request = buildLaunchRequest(this.#context, this.#init, { files: this.#files, environment });
-    this.#process.mark(this.#context.markers, this.#init.executionId);
-    this.#process.launch(request);
+    const { init, process } = this.#open();
+    const { files, access } = this.#parts;
+    if (access === null) throw new Error('it was started by another sidecar');
+    const environment = environmentOf(this.#context, init, access);
+    process.launch(buildLaunchRequest(this.#context, init, { files, environment }));
+  }
+
+  /** Takes over the process that another sidecar has started, or was about to. Tells `launched` if there is one. */
+  async adopt(): Promise<Adopted> {
+    const { process } = this.#open();
+    const { noted, way } = this.#parts;
+    if (noted === null) throw new Error('it is our own');
+    const adopted = await adoptAttempt(process, noted, this.#context.markers);
+    if (noted.ends !== null && adopted === 'adopted') this.#lastWords = (await process.readToEnds()).lastWords;
+    if (way === null) this.#context.tell({ type: 'gateway_lost', at: monotonicMs() });
+    return adopted;
   }
 
   /** Fixes the logs' ends as they are now and reads up to there. Tells `logs_read`. */
@@ -145,15 +196,26 @@ export class RunAttempt {
     this.#release();
     this.#process = null;
     this.#init = null;
-    await this.#context.state.removeHanded(this.#files);
+    await this.#context.state.removeHanded(this.#parts.files);
   }
 
   /** Lets go of files, timers and the way to the provider: another attempt may be a day away. The report stays. */
   #release(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    this.#access.close();
+    this.#parts.way?.close();
     this.#process?.close();
+  }
+
+  #open(): { init: AttemptInit; process: Attempt } {
+    if (this.#init === null || this.#process === null) throw new Error('it has ended');
+    return { init: this.#init, process: this.#process };
+  }
+
+  #onLaunched(id: string, at: number, leader: ProcessName | null): void {
+    const { tell, notes } = this.#context;
+    if (leader !== null) notes.note({ is: 'launched', id, attempt: this.number, at, ...leader });
+    tell({ type: 'launched', at });
   }
 
   #onReading(reading: Reading, at: number): void {
@@ -163,7 +225,7 @@ export class RunAttempt {
         tell({ type: 'turn_started' });
         break;
       case 'answered':
-        if (!this.#access.canHaveAnswer()) tell({ type: 'bypassed', at });
+        if (this.#parts.way?.canHaveAnswer() === false) tell({ type: 'bypassed', at });
         break;
       case 'result':
         tell({ type: 'result', result: { at, failure: reading.failure } });
@@ -179,4 +241,8 @@ export class RunAttempt {
         break;
     }
   }
+}
+
+function gateUser({ executionId, user }: AttemptInit, made: { readonly attempt?: RunAttempt }): GateUser {
+  return { ...user, executionId, model: () => made.attempt?.report.model ?? null };
 }

@@ -1,11 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { type DispatchRequest } from '@outrigger/protocol';
 import { monotonicMs } from '../clock.js';
-import { type LifecycleEvent, type Refusal } from '../core/lifecycle-state.js';
+import {
+  type CredentialName,
+  type JournalledAttempt,
+  type JournalledExecution,
+  type LogEnds,
+} from '../core/journal-state.js';
+import { type LifecycleEvent, type Refusal, type SessionUse } from '../core/lifecycle-state.js';
 import { type CredentialInForce } from '../credentials/slot.js';
 import { type Accepted } from './accepted.js';
 import { type LifecycleLoop } from './lifecycle-loop.js';
-import { RunAttempt, type RunAttemptContext } from './run-attempt.js';
+import { PastAttempt } from './past-attempt.js';
+import { type AttemptInit, RunAttempt, type RunAttemptContext } from './run-attempt.js';
 import { type RunFacts } from './run-view.js';
 
 export type RunAttemptsContext = Omit<RunAttemptContext, 'tell' | 'onGrowth'>;
@@ -21,10 +28,12 @@ export class RunAttempts {
   readonly #options: RunAttemptsOptions;
   /** What only a run that goes on needs; a prompt alone can be megabytes. */
   #request: DispatchRequest | null;
-  readonly #attempts: RunAttempt[] = [];
+  /** Those of an earlier sidecar that are over. */
+  #past: readonly PastAttempt[] = [];
+  readonly #own: RunAttempt[] = [];
   readonly #growthListeners = new Set<() => void>();
   #sessionId: string;
-  #credentialUsed: CredentialInForce | null = null;
+  #credential: CredentialName | null = null;
 
   constructor(request: DispatchRequest, options: RunAttemptsOptions) {
     this.#options = options;
@@ -33,16 +42,16 @@ export class RunAttempts {
   }
 
   get latest(): RunAttempt | null {
-    return this.#attempts.at(-1) ?? null;
+    return this.#own.at(-1) ?? null;
   }
 
   get facts(): Pick<RunFacts, 'attempts' | 'sessionId' | 'credential'> {
-    const used = this.#credentialUsed;
-    return {
-      attempts: this.#attempts,
-      sessionId: this.#sessionId,
-      credential: used === null ? null : { id: used.credential.id, generation: used.generation },
-    };
+    return { attempts: [...this.#past, ...this.#own], sessionId: this.#sessionId, credential: this.#credential };
+  }
+
+  /** Where the logs of every attempt end. */
+  get ends(): LogEnds {
+    return this.facts.attempts.map(({ stdout, stderr }) => ({ stdout: stdout.end ?? 0, stderr: stderr.end ?? 0 }));
   }
 
   /** Calls `listener` when there may be more output or its end is fixed. Returns how to stop that. */
@@ -51,37 +60,107 @@ export class RunAttempts {
     return () => this.#growthListeners.delete(listener);
   }
 
+  /** Takes in the attempts that another sidecar has written down. @param canLive Whether a process of theirs can live. */
+  restore(execution: JournalledExecution, { canLive }: { readonly canLive: boolean }): void {
+    const { attempts, credential, outcome, ends } = execution;
+    const { state } = this.#options.context;
+    const { executionId } = this.#options.accepted;
+    const latest = attempts.at(-1);
+    this.#sessionId = latest?.sessionId ?? this.#sessionId;
+    this.#credential = credential;
+    const hasLogs = state.hasLogs(executionId);
+    const over = outcome === null ? attempts.slice(0, -1) : attempts;
+    this.#past = over.map(({ number }, index) => {
+      const files = state.logsOf({ executionId, number });
+      return new PastAttempt({ number, files, ends: ends?.[index] ?? NO_LOGS, hasLogs });
+    });
+    if (outcome !== null) this.#request = null;
+    else if (latest !== undefined) this.#own.push(this.#restoreLatest(latest, execution, canLive));
+  }
+
+  #restoreLatest(
+    attempt: JournalledAttempt,
+    { accepted, attempts, credential, ends, suspended, verdict }: JournalledExecution,
+    canLive: boolean,
+  ): RunAttempt {
+    const { number, session, sessionId } = attempt;
+    const { tell, init, onGrowth } = this.#describe(number, session, sessionId);
+    const before = attempts.findLast((other) => other.number < number)?.launched?.at;
+    const noted = {
+      attempt,
+      hasAsked: credential !== null,
+      ends: suspended === null && verdict === null ? null : (ends?.at(-1) ?? null),
+      since: before ?? accepted.acceptedAtMs,
+      canLive,
+    };
+    return RunAttempt.restore(init, noted, { ...this.#options.context, tell, onGrowth });
+  }
+
   /** Makes the next attempt and lets go of the one before. Tells `prepared`. */
   async prepare(): Promise<void> {
-    const request = this.#request;
-    if (request === null) throw new Error('it has ended');
-    const { accepted, loop, context } = this.#options;
-    const { attempt: number, session, limits } = loop.state;
+    const { loop, context } = this.#options;
+    const { attempt: number, session } = loop.state;
     const before = this.latest;
     // A CLI that was ended before it noted its session can still refuse to start another one under that id.
-    if (before !== null && session === 'start' && request.resume === undefined) this.#sessionId = randomUUID();
+    const isAfresh = number > 1 && session === 'start' && this.#request?.resume === undefined;
+    if (isAfresh) this.#sessionId = randomUUID();
+    const { tell, init, onGrowth } = this.#describe(number, session, this.#sessionId);
+    const next = await RunAttempt.prepare(init, { ...context, tell, onGrowth });
+    // One that was about to be started and never was leaves its place.
+    if (before?.number === number) this.#own.pop();
+    this.#own.push(next);
+    await before?.close();
+    loop.tell({ type: 'prepared', at: monotonicMs() });
+  }
+
+  /** What an attempt is to do, and whom it tells of it. */
+  #describe(number: number, session: SessionUse, sessionId: string) {
+    const request = this.#request;
+    if (request === null) throw new Error('it has ended');
+    const { accepted, loop } = this.#options;
+    const { executionId } = accepted;
     // What an attempt that is over still has to say is not about the one that takes its place.
     const tell = (event: LifecycleEvent) => {
       if (number === loop.state.attempt) loop.tell(event);
     };
     const user = {
-      ...limits,
-      onCredentialUsed: (used: CredentialInForce) => void (this.#credentialUsed = used),
+      ...loop.state.limits,
+      onCredentialUsed: (used: CredentialInForce) => this.#onCredentialUsed(used),
       onHeld: (at: number, refusal: Refusal) => tell({ type: 'held', at, refusal }),
       onReleased: (at: number) => tell({ type: 'released', at }),
       onRefused: (at: number, refusal: Refusal) => tellRefused(tell, at, refusal),
     };
-    const init = { executionId: accepted.executionId, sessionId: this.#sessionId, session, request, number, user };
-    const onGrowth = () => this.#notifyGrowth();
-    this.#attempts.push(await RunAttempt.prepare(init, { ...context, tell, onGrowth }));
-    await before?.close();
-    loop.tell({ type: 'prepared', at: monotonicMs() });
+    const init: AttemptInit = { executionId, sessionId, session, request, number, user };
+    return { tell, init, onGrowth: () => this.#notifyGrowth() };
   }
 
-  /** Starts the latest attempt's process. */
-  launch(): void {
+  #onCredentialUsed({ credential: { id }, generation }: CredentialInForce): void {
+    const before = this.#credential;
+    if (before?.id === id && before.generation === generation) return;
+    const credential = { id, generation };
+    this.#credential = credential;
+    this.#options.context.notes.note({ is: 'used', id: this.#options.accepted.executionId, credential });
+  }
+
+  /** Starts the latest attempt's process, unless the execution was called off before. */
+  async launch(): Promise<void> {
+    const { loop } = this.#options;
     if (this.latest === null) throw new Error('it is not prepared');
-    this.latest.launch();
+    await this.latest.mark();
+    if (loop.state.observations.length > 0) loop.tell({ type: 'never_started', at: monotonicMs() });
+    else this.latest.launch();
+  }
+
+  /** Takes over the latest attempt's process from another sidecar. */
+  async adopt(): Promise<void> {
+    const { loop } = this.#options;
+    if (this.latest === null) throw new Error('nothing was started');
+    const isEnding = loop.state.phase !== 'spawning';
+    const adopted = await this.latest.adopt();
+    const at = monotonicMs();
+    if (isEnding) loop.tell({ type: 'adopted', at });
+    else if (adopted === 'never_started') loop.tell({ type: 'never_started', at });
+    else if (adopted === 'unknown') loop.tell({ type: 'launch_failed', at, message: UNKNOWN_START });
   }
 
   /** Ends are fixed with that, so a line without an end can be told. */
@@ -103,6 +182,10 @@ export class RunAttempts {
     this.#growthListeners.forEach((listener) => listener());
   }
 }
+
+const NO_LOGS = { stdout: 0, stderr: 0 };
+const UNKNOWN_START =
+  'the sidecar was killed while it started the process, and whether it was started cannot be told; it is not started again';
 
 function tellRefused(tell: (event: LifecycleEvent) => void, at: number, refusal: Refusal): void {
   const { reason } = refusal;

@@ -8,6 +8,7 @@ import { type DetailedRefusal } from '../credentials/holds.js';
 import { type CurrentRedactor } from '../redaction.js';
 import { IdleClock } from './idle-clock.js';
 import { type LifecycleLoop } from './lifecycle-loop.js';
+import { type Notes } from './notes.js';
 import { type RunAttempts } from './run-attempts.js';
 import { bareOutcomeOf, completeRefusal, outcomeOf, type RunFacts, summaryOf } from './run-view.js';
 import { Timers } from './timers.js';
@@ -16,6 +17,7 @@ export interface RunEffectsContext {
   readonly credentials: Credentials;
   readonly redactor: CurrentRedactor;
   readonly logger: Logger;
+  readonly notes: Notes;
   /** Calls `begin` once a further attempt may be started. Returns how to stop waiting for that. */
   readonly waitToBeLetIn: (executionId: string, begin: () => void) => () => void;
 }
@@ -39,8 +41,10 @@ export class RunEffects {
   #isHurried = false;
   #outcome: Outcome | null = null;
 
-  constructor(options: RunEffectsOptions) {
+  /** @param outcome Of an execution that has ended. */
+  constructor(options: RunEffectsOptions, outcome: Outcome | null) {
     this.#options = options;
+    this.#outcome = outcome;
     this.#idleClock = new IdleClock({
       limits: options.idleLimits,
       signsOfLife: () => this.#signsOfLife(),
@@ -70,13 +74,16 @@ export class RunEffects {
 
   async perform(effect: Effect): Promise<void> {
     const { loop, attempts, facts, onState } = this.#options;
-    const { logger, redactor } = this.#options.context;
+    const { logger, redactor, notes } = this.#options.context;
     switch (effect.do) {
       case 'prepare':
         await attempts.prepare();
         break;
       case 'spawn':
-        attempts.launch();
+        await attempts.launch();
+        break;
+      case 'adopt':
+        await attempts.adopt();
         break;
       case 'announce_running':
         this.#idleClock.start();
@@ -105,6 +112,7 @@ export class RunEffects {
         break;
       case 'announce_ending':
         logger.info(summaryOf(facts(), redactor).verdict, 'execution decided');
+        await notes.settle();
         onState();
         break;
       case 'kill':
@@ -145,6 +153,7 @@ export class RunEffects {
     const outcome = this.#buildOutcome();
     this.#outcome = outcome;
     const { status, reason, survivors } = outcome;
+    context.notes.note({ is: 'ended', id: outcome.executionId, outcome, ends: attempts.ends });
     context.logger.info({ status, reason, survivors }, 'execution ended');
     const closed = attempts.close();
     try {

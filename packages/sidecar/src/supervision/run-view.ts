@@ -18,13 +18,13 @@ import {
 } from '../core/outcome.js';
 import { type CurrentRedactor } from '../redaction.js';
 import { type Accepted } from './accepted.js';
-import { type RunAttempt } from './run-attempt.js';
+import { type AttemptView } from './past-attempt.js';
 
 /** What is known of an execution, as far as others are told of it. */
 export interface RunFacts extends Accepted {
   readonly lifecycle: Lifecycle;
   /** In their order; none before the first is prepared, and for an execution that never got that far. */
-  readonly attempts: readonly RunAttempt[];
+  readonly attempts: readonly AttemptView[];
   readonly outcome: Outcome | null;
   readonly retryAt: number | null;
   /** The last one that was used. */

@@ -10,6 +10,7 @@ import { type DispatchRequest, type Outcome } from '@outrigger/protocol';
 import { silentLogger } from '../testing/silent-logger.js';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Credentials } from '../credentials/credentials.js';
+import { ExecutionJournal } from '../journal/execution-journal.js';
 import { probeMarkers } from '../process/tree/tree.js';
 import { currentRedactor } from '../redaction.js';
 import { StateFolder } from '../state/folder.js';
@@ -22,6 +23,7 @@ function context(overrides: Partial<RunContext> = {}): RunContext {
   const folder = mkdtempSync(join(tmpdir(), 'outrigger-unit-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   writeFileSync(join(folder, 'claude'), `#!/bin/sh\necho '${RESULT}'\n`, { mode: 0o755 });
+  const state = new StateFolder(join(folder, 'state'), null);
   const credentials = new Credentials('env', { id: 'standing', kind: 'api_key', secret: 'a-secret' });
   return {
     command: join(folder, 'claude'),
@@ -29,7 +31,8 @@ function context(overrides: Partial<RunContext> = {}): RunContext {
     access: environmentAccess(credentials.slot, null),
     passedVariables: [],
     runUser: null,
-    state: new StateFolder(join(folder, 'state'), null),
+    state,
+    notes: ExecutionJournal.open(state.journalPath, { logger: silentLogger }),
     markers: probeMarkers('auto'),
     redactor: currentRedactor(() => []),
     logger: silentLogger,
@@ -47,7 +50,7 @@ function context(overrides: Partial<RunContext> = {}): RunContext {
 async function outcomeOf(request: DispatchRequest, overrides: Partial<RunContext> = {}): Promise<Outcome> {
   const { ended, onOutcome } = listener();
   const init = { id: 'run', digest: 'digest', request, isQueued: false };
-  new Run(init, context({ onOutcome, ...overrides })).begin();
+  Run.accept(init, context({ onOutcome, ...overrides })).begin();
   return ended;
 }
 

@@ -1,9 +1,18 @@
-import { type Cursor, type ExecutionSummary, type Outcome, type ReasonOf } from '@outrigger/protocol';
+import {
+  type Cursor,
+  type DispatchRequest,
+  type ExecutionSummary,
+  type Outcome,
+  type ReasonOf,
+} from '@outrigger/protocol';
 import { monotonicMs } from '../clock.js';
-import { newLifecycle } from '../core/lifecycle-state.js';
-import { accept, type Accepted, durationsOf, lifecycleLimitsOf, type RunInit } from './accepted.js';
+import { notesOf } from '../core/journal-notes.js';
+import { restoreLife } from '../core/journal-restore.js';
+import { type JournalledExecution } from '../core/journal-state.js';
+import { type Effect, newLifecycle, type Step } from '../core/lifecycle-state.js';
+import { accept, type Accepted, acceptedOf, durationsOf, lifecycleLimitsOf, type RunInit } from './accepted.js';
 import { LifecycleLoop } from './lifecycle-loop.js';
-import { type RunAttempt } from './run-attempt.js';
+import { type AttemptView } from './past-attempt.js';
 import { RunAttempts, type RunAttemptsContext } from './run-attempts.js';
 import { RunEffects, type RunEffectsContext } from './run-effects.js';
 import { endOf, type RunFacts, summaryOf } from './run-view.js';
@@ -11,7 +20,17 @@ import { endOf, type RunFacts, summaryOf } from './run-view.js';
 /** What every run of one sidecar has in common. */
 export interface RunContext extends RunEffectsContext, RunAttemptsContext {
   readonly onState: (run: Run) => void;
+  /** It has ended, and that is written down, though perhaps not on the disk yet. */
   readonly onOutcome: (run: Run, outcome: Outcome) => void;
+}
+
+interface RunParts {
+  readonly accepted: Accepted;
+  readonly digest: string;
+  readonly request: DispatchRequest;
+  /** Where it begins, and what is to be done first. */
+  readonly first: Step;
+  readonly outcome: Outcome | null;
 }
 
 /**
@@ -26,35 +45,68 @@ export class Run {
   readonly #loop: LifecycleLoop;
   readonly #attempts: RunAttempts;
   readonly #effects: RunEffects;
+  /** What is still to be done before anything happens by itself. */
+  #first: readonly Effect[];
+  #hasBegun = false;
   /** When the agent may admit again what it has not. */
   #retryAt: number | null = null;
 
-  constructor(init: RunInit, context: RunContext) {
-    const accepted = accept(init);
-    const durations = durationsOf(init.request);
-    const logger = context.logger.child({ executionId: init.id });
+  private constructor({ accepted, digest, request, first, outcome }: RunParts, context: RunContext) {
+    const durations = durationsOf(request);
+    const { executionId: id } = accepted;
+    const logger = context.logger.child({ executionId: id });
     const ownContext = { ...context, logger };
-    this.digest = init.digest;
+    this.digest = digest;
     this.#accepted = accepted;
     this.#queueTimeoutMs = durations.queueTimeoutMs;
     this.#context = context;
-    const limits = lifecycleLimitsOf(init.request, context.access.mode);
-    const loop = new LifecycleLoop(newLifecycle(limits, init.isQueued ? 'queued' : 'preparing'), {
+    this.#first = first.effects;
+    const loop = new LifecycleLoop(first.state, {
+      onStep: (before, after) => {
+        const notes = notesOf({ id, before, after, ends: () => this.#attempts.ends });
+        notes.forEach((note) => context.notes.note(note));
+      },
       perform: (effect) => this.#effects.perform(effect),
       onFailed: (effect, error) => logger.error({ err: error, effect: effect.do }, 'an effect failed'),
     });
-    const attempts = new RunAttempts(init.request, { accepted, loop, context: ownContext });
+    const attempts = new RunAttempts(request, { accepted, loop, context: ownContext });
     this.#loop = loop;
     this.#attempts = attempts;
-    this.#effects = new RunEffects({
+    const options = {
       loop,
       attempts,
       idleLimits: durations,
       context: ownContext,
       facts: () => this.#facts,
       onState: () => context.onState(this),
-      onOutcome: (outcome) => context.onOutcome(this, outcome),
-    });
+      onOutcome: (told: Outcome) => context.onOutcome(this, told),
+    };
+    this.#effects = new RunEffects(options, outcome);
+  }
+
+  /** An execution that is admitted now. */
+  static accept(init: RunInit, context: RunContext): Run {
+    const { digest, request, isQueued } = init;
+    const lifecycle = newLifecycle(lifecycleLimitsOf(request, context.access.mode), isQueued ? 'queued' : 'preparing');
+    const first: Step = { state: lifecycle, effects: isQueued ? [] : [{ do: 'prepare' }] };
+    return new Run({ accepted: accept(init), digest, request, first, outcome: null }, context);
+  }
+
+  /** An execution that another sidecar has written down. @param canLive Whether a process of it can live. */
+  static restore(execution: JournalledExecution, context: RunContext, { canLive }: { readonly canLive: boolean }): Run {
+    const { request, digest } = execution.accepted;
+    const first = restoreLife(execution, lifecycleLimitsOf(request, context.access.mode), monotonicMs());
+    const { outcome } = execution;
+    const run = new Run({ accepted: acceptedOf(execution.accepted), digest, request, first, outcome }, context);
+    run.#attempts.restore(execution, { canLive });
+    return run;
+  }
+
+  /** What it is written down as when it is accepted. */
+  noteOfAcceptance(request: DispatchRequest): JournalledExecution['accepted'] {
+    const { executionId: id, sessionId, acceptedAtEpochMs, acceptedAtMs } = this.#accepted;
+    const { digest, isQueued } = this;
+    return { is: 'accepted', id, digest, request, sessionId, acceptedAtEpochMs, acceptedAtMs, isQueued };
   }
 
   get id(): string {
@@ -70,12 +122,17 @@ export class Run {
     return this.#loop.state.phase === 'queued';
   }
 
+  /** Whether it may be started: its acceptance is on the disk. */
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
   get outcome(): Outcome | null {
     return this.#effects.outcome;
   }
 
   /** Every attempt with its logs, in their order; none before the first is prepared. */
-  get attempts(): readonly RunAttempt[] {
+  get attempts(): readonly AttemptView[] {
     return this.#attempts.facts.attempts;
   }
 
@@ -90,8 +147,33 @@ export class Run {
 
   /** Begins: prepares and starts the process, or waits for a slot. */
   begin(): void {
+    this.#hasBegun = true;
     if (this.isQueued) this.#effects.setQueueTimeout(this.#accepted.acceptedAtMs + this.#queueTimeoutMs);
-    else this.#loop.carryOut({ do: 'prepare' });
+    void this.#doFirst();
+  }
+
+  /**
+   * Takes over what another sidecar has started of it, or was about to. Resolves when it is known whether there is anything;
+   * what was not started begins with {@link begin}.
+   */
+  async adopt(): Promise<void> {
+    if (this.#first.some((effect) => effect.do === 'adopt')) await this.#doFirst();
+  }
+
+  async #doFirst(): Promise<void> {
+    const effects = this.#first;
+    this.#first = [];
+    await Promise.all(effects.map((effect) => this.#loop.carryOut(effect)));
+  }
+
+  /** Keeps nothing of the logs but where they end. */
+  dropLogs(): void {
+    this.attempts.flatMap(({ stdout, stderr }) => [stdout, stderr]).forEach((log) => log.drop());
+  }
+
+  /** Bytes of all logs; of one that has ended. */
+  get logBytes(): number {
+    return this.#attempts.ends.reduce((sum, { stdout, stderr }) => sum + stdout + stderr, 0);
   }
 
   /** Ends the wait for a slot. */

@@ -36,7 +36,7 @@ export class Slots {
   /** Hands free slots to those who wait, in their order, until one may not start. */
   handOut(mayStart: (run: Run) => boolean): void {
     const free = Math.max(0, this.max - this.live.length);
-    for (const run of this.queued.slice(0, free)) {
+    for (const run of this.queued.filter(({ hasBegun }) => hasBegun).slice(0, free)) {
       if (!mayStart(run)) return;
       run.takeSlot();
     }

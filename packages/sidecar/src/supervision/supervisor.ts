@@ -1,21 +1,28 @@
 import {
   type DispatchRequest,
   type ExecutionSummary,
+  LIMITS,
   type Outcome,
   type Request,
   type Result,
   type Welcome,
   WireError,
 } from '@outrigger/protocol';
+import { monotonicMs } from '../clock.js';
+import { type JournalledExecution, type JournalRecord } from '../core/journal-state.js';
+import { type ExecutionJournal } from '../journal/execution-journal.js';
 import { type RunInit } from './accepted.js';
 import { Admitting, type AdmittingOptions } from './admitting.js';
 import { Announcer } from './announcer.js';
 import { checkDispatch, digestOf } from './dispatch-checks.js';
-import { KnownRuns } from './known-runs.js';
+import { KnownRuns, type KnownRunsOptions } from './known-runs.js';
 import { Run, type RunContext } from './run.js';
 
 export interface SupervisorOptions
-  extends Omit<RunContext, 'onState' | 'onOutcome' | 'waitToBeLetIn'>, Omit<AdmittingOptions, 'state'> {
+  extends
+    Omit<RunContext, 'notes' | 'onState' | 'onOutcome' | 'waitToBeLetIn'>,
+    Omit<AdmittingOptions, 'state'>,
+    KnownRunsOptions {
   readonly agentId: string;
 }
 
@@ -23,16 +30,19 @@ export interface SupervisorOptions
 export class Supervisor extends Announcer {
   readonly agentId: string;
   readonly #context: RunContext;
+  readonly #journal: ExecutionJournal;
   readonly #runs: KnownRuns;
   readonly #admitting: Admitting;
 
   constructor(options: SupervisorOptions) {
     super(options.logger);
     this.agentId = options.agentId;
+    this.#journal = options.journal;
     this.#runs = new KnownRuns(options);
     this.#admitting = new Admitting(options, (notice) => this.announce('admission', notice));
     this.#context = {
       ...options,
+      notes: options.journal,
       waitToBeLetIn: (id, begin) => this.#admitting.circuit.waitToBeLetIn(id, begin),
       onState: (run) => this.announce('state', run),
       onOutcome: (run, outcome) => this.#onOutcome(run, outcome),
@@ -59,43 +69,100 @@ export class Supervisor extends Announcer {
     };
   }
 
-  /** Admits a dispatch, in one synchronous step. @throws WireError when it is refused. */
-  dispatch(id: string, request: DispatchRequest): Result<'dispatch'> {
+  /**
+   * Takes in what another sidecar has written down: what has ended can be asked for, what lives goes on, and what was not
+   * started yet is. Resolves when it is known what lives.
+   *
+   * @param sweep Ends whatever is left that nobody knows of, before anything is started.
+   */
+  async recover(sweep: () => Promise<void>): Promise<void> {
+    const { executions } = this.#journal.state;
+    const unfinished = [...executions.values()]
+      .map((execution) => this.#restore(execution))
+      .filter((run) => run !== null);
+    await Promise.all(unfinished.map((run) => run.adopt()));
+    await sweep();
+    unfinished.forEach((run) => run.begin());
+    this.#admitting.wake();
+  }
+
+  /** Whether an execution is known that has not ended. */
+  isUnfinished(id: string): boolean {
+    return this.#runs.find(id)?.outcome === null;
+  }
+
+  /** Returns what has not ended; one that cannot be restored costs the others nothing. */
+  #restore(execution: JournalledExecution): Run | null {
+    const { outcome, isAcknowledged, accepted } = execution;
+    try {
+      const run = Run.restore(execution, this.#context, { canLive: this.#journal.isOfThisBoot });
+      this.#runs.add(run);
+      if (outcome !== null) {
+        this.#runs.keepRestored(run, outcome, isAcknowledged);
+        return null;
+      }
+      this.#admitting.slots.add(run);
+      return run;
+    } catch (error) {
+      this.#context.logger.error({ err: error, executionId: accepted.id }, 'an execution cannot be restored');
+      return null;
+    }
+  }
+
+  /**
+   * Admits a dispatch, in one synchronous step, and resolves when that is on the disk. Only then anything is started.
+   *
+   * @throws WireError when it is refused.
+   */
+  async dispatch(id: string, request: DispatchRequest): Promise<Result<'dispatch'>> {
     checkDispatch(request, this.#context.access.mode);
     const digest = digestOf(request);
     const known = this.#runs.find(id);
-    const admission = this.#admitting.judge({ id, digest, known, whenBusy: request.whenBusy });
+    const forgotten = this.#runs.findForgotten(id);
+    const isCancelled = this.#isCancelled(id);
+    const { whenBusy } = request;
+    const admission = this.#admitting.judge({ digest, known: known ?? forgotten, isCancelled, whenBusy });
 
+    const init = { id, digest, request, isQueued: admission.verdict === 'queue' };
     switch (admission.verdict) {
       case 'known':
+        if (known === undefined) throw new WireError('execution_forgotten', `execution ${id} has ended long ago`);
+        await this.#commit();
         return { ...this.run(id).summary(), known: true };
       case 'conflict':
         throw new WireError('execution_conflict', `execution ${id} was dispatched before with another request`);
       case 'refuse':
         throw this.#admitting.refusal(admission.code);
-      case 'cancelled':
-        return this.#accept({ id, digest, request, isQueued: false }, (run) => run.cancelUnstarted());
-      case 'skip':
-        return this.#accept({ id, digest, request, isQueued: false }, (run) =>
-          run.skip(admission.reason, this.#admitting.dataOf(admission.reason).retryAt),
-        );
-      case 'queue':
-        return this.#accept({ id, digest, request, isQueued: true }, (run) => run.begin());
+      case 'cancelled': {
+        const cancelled = { is: 'cancelled', id, at: monotonicMs(), reason: 'requested' } as const;
+        return this.#accept(init, [cancelled], (run) => run.cancelUnstarted());
+      }
+      case 'skip': {
+        const { retryAt } = this.#admitting.dataOf(admission.reason);
+        return this.#accept(init, [], (run) => run.skip(admission.reason, retryAt));
+      }
       case 'start':
         this.#admitting.circuit.letIn(id);
-        return this.#accept({ id, digest, request, isQueued: false }, (run) => run.begin());
+        return this.#accept(init);
+      case 'queue':
+        return this.#accept(init);
     }
   }
 
-  /** Cancels a live execution; one not known yet will be cancelled when it is dispatched. */
-  cancel(id: string): Result<'cancel'> {
+  /** Cancels a live execution; one not known yet will be cancelled when it is dispatched. Resolves when that is on the disk. */
+  async cancel(id: string): Promise<Result<'cancel'>> {
     const run = this.#runs.find(id);
-    if (run === undefined) {
-      this.#admitting.cancelMemory.remember(id);
-      return { known: false };
-    }
-    run.cancel('requested');
-    return { known: true, state: run.summary().state };
+    if (run !== undefined) run.cancel('requested');
+    else if (this.#runs.findForgotten(id) !== undefined) return { known: true, state: 'ended' };
+    else this.#promise({ is: 'cancel_remembered', id, at: monotonicMs() });
+    const result = run === undefined ? { known: false } : { known: true, state: run.summary().state };
+    await this.#commit();
+    return result;
+  }
+
+  #isCancelled(id: string): boolean {
+    const at = this.#journal.state.rememberedCancels.get(id);
+    return at !== undefined && monotonicMs() - at <= LIMITS.cancelMemoryMs;
   }
 
   /** A host has persisted the outcome: it is not sent again. */
@@ -106,6 +173,11 @@ export class Supervisor extends Announcer {
   /** @throws WireError `unknown_execution` */
   run(id: string): Run {
     return this.#runs.get(id);
+  }
+
+  /** Resolves when what was told so far is on the disk, or cannot be put there for now. */
+  settle(): Promise<void> {
+    return this.#journal.settle();
   }
 
   isKnown(id: string): boolean {
@@ -142,19 +214,71 @@ export class Supervisor extends Announcer {
     while (slots.live.length > 0) await new Promise((resolve) => this.once('outcome', resolve));
   }
 
-  #accept(init: RunInit, begin: (run: Run) => void): Result<'dispatch'> {
-    const run = new Run(init, this.#context);
+  /** @param finish Ends it at once, with nothing started. */
+  async #accept(
+    init: RunInit,
+    besides: readonly JournalRecord[] = [],
+    finish?: (run: Run) => void,
+  ): Promise<Result<'dispatch'>> {
+    const run = Run.accept(init, this.#context);
+    try {
+      this.#promise(run.noteOfAcceptance(init.request), ...besides);
+    } catch (error) {
+      this.#admitting.withdraw(run);
+      throw error;
+    }
     this.#runs.add(run);
     this.#admitting.slots.add(run);
-    this.announce('state', run);
-    begin(run);
+    finish?.(run);
+    try {
+      await this.#commit();
+    } catch (error) {
+      if (run.outcome === null) this.#withdraw(run);
+      throw error;
+    }
+    if (run.outcome === null) {
+      this.announce('state', run);
+      run.begin();
+      // A slot may have become free while that could not be told.
+      if (run.isQueued) this.#admitting.wake();
+    }
     return { ...run.summary(), known: false };
+  }
+
+  /** Nobody was told that it was accepted, so it was not. */
+  #withdraw(run: Run): void {
+    this.#runs.remove(run);
+    this.#journal.note({ is: 'withdrawn', id: run.id });
+    this.#admitting.withdraw(run);
+  }
+
+  /** @throws WireError `disk_low` */
+  #promise(...records: readonly JournalRecord[]): void {
+    try {
+      this.#journal.promise(...records);
+    } catch (error) {
+      throw this.#notWritten(error);
+    }
+  }
+
+  /** @throws WireError `disk_low` */
+  async #commit(): Promise<void> {
+    try {
+      await this.#journal.commit();
+    } catch (error) {
+      throw this.#notWritten(error);
+    }
+  }
+
+  #notWritten(error: unknown): WireError {
+    this.#context.logger.error({ err: error }, 'the journal cannot be written');
+    return new WireError('disk_low', 'the agent cannot write its journal; free some space under its state folder');
   }
 
   #onOutcome(run: Run, outcome: Outcome): void {
     this.#admitting.release(run, outcome);
     this.#runs.keep(run);
-    this.announce('outcome', run, outcome);
     this.#admitting.wake();
+    void this.#journal.settle().then(() => this.announce('outcome', run, outcome));
   }
 }

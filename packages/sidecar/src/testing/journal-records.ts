@@ -9,6 +9,7 @@ export const HEADER = {
   version: JOURNAL_VERSION,
   journalId: 'journal-1',
   machineBootId: 'boot-1',
+  epochAtZeroMs: 1_600_000_000_000,
 } as const satisfies JournalRecord;
 
 export const accepted = (id: string, prompt = 'do it') =>
@@ -45,27 +46,27 @@ const at = fc.nat({ max: 100 });
 const attempt = fc.integer({ min: 1, max: 3 });
 const session = fc.constantFrom<SessionUse>('start', 'resume');
 const ends = fc.option(fc.array(fc.record({ stdout: at, stderr: at }), { maxLength: 2 }));
-const hold: fc.Arbitrary<Hold | null> = fc.option(
-  fc.record({
-    since: at,
-    until: at,
-    refusal: fc.record({
-      reason: fc.constant('auth_expired' as const),
-      message: fc.string(),
-      generation: fc.option(at),
-    }),
-  }),
-);
 const start = fc.record({
   marks: fc.dictionary(fc.constantFrom('cgroup', 'rlimit'), fc.string(), { noNullPrototype: true }),
   placeholderHash: fc.option(fc.string()),
+  settings: fc.option(fc.string()),
 });
+const refusal = fc.record({
+  reason: fc.constant('auth_expired' as const),
+  message: fc.string(),
+  generation: fc.option(at),
+});
+const hold: fc.Arbitrary<Hold | null> = fc.option(fc.record({ since: at, until: at, refusal }));
+const failure = fc.option(
+  fc.record({ kind: fc.constant('failed' as const), reason: fc.constant('auth_expired' as const), at }),
+);
 
 /** Prompts hold characters of every length in bytes. */
 export const anyRecord: fc.Arbitrary<JournalRecord> = fc.oneof(
   fc.constantFrom<JournalRecord>(HEADER, { ...HEADER, journalId: 'journal-2', machineBootId: 'boot-2' }),
   fc.tuple(id, fc.string({ unit: 'binary' })).map(([one, prompt]) => accepted(one, prompt)),
-  fc.record({ is: fc.constant('starting' as const), id, attempt, session, start }),
+  fc.record({ is: fc.constant('withdrawn' as const), id }),
+  fc.record({ is: fc.constant('starting' as const), id, attempt, session, sessionId: fc.string(), start }),
   fc.record({ is: fc.constant('launched' as const), id, attempt, at, pid: at, startTime: fc.string() }),
   fc.record({
     is: fc.constant('cancelled' as const),
@@ -74,11 +75,22 @@ export const anyRecord: fc.Arbitrary<JournalRecord> = fc.oneof(
     reason: fc.constantFrom('requested' as const, 'drained' as const),
   }),
   fc.record({ is: fc.constant('held' as const), id, heldMs: at, hold }),
-  fc.record({ is: fc.constant('suspended' as const), id, next: session, resumesLeft: at, hold, heldMs: at }),
+  fc.record({
+    is: fc.constant('suspended' as const),
+    id,
+    next: session,
+    failure,
+    resumesLeft: at,
+    hold,
+    heldMs: at,
+    ends,
+  }),
+  fc.record({ is: fc.constant('used' as const), id, credential: fc.record({ id, generation: at }) }),
   fc.record({
     is: fc.constant('decided' as const),
     id,
     verdict: at.map((moment) => ({ ...VERDICT, at: moment })),
+    refusal: fc.option(refusal),
     ends,
   }),
   fc.tuple(id, ends).map(([one, where]) => ({ is: 'ended' as const, id: one, outcome: outcomeOf(one), ends: where })),

@@ -44,6 +44,14 @@ export const launchFailed = (at: number): LifecycleEvent => ({
   at,
   message: 'no such file: claude',
 });
+export const neverStarted = (at: number): LifecycleEvent => ({ type: 'never_started', at });
+export const adopted = (at: number): LifecycleEvent => ({ type: 'adopted', at });
+export const adoptionFailed = (at: number): LifecycleEvent => ({
+  type: 'adoption_failed',
+  at,
+  message: 'no such file: stdout',
+});
+export const gatewayLost = (at: number): LifecycleEvent => ({ type: 'gateway_lost', at });
 export const refused = (at: number, reason: ReasonOf<'skipped'> = 'at_capacity'): LifecycleEvent => ({
   type: 'refused',
   at,

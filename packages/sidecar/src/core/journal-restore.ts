@@ -1,0 +1,104 @@
+import { OUTCOME_REASONS, type Observation, type Outcome, type Verdict } from '@outrigger/protocol';
+import { withoutHold } from './hold.js';
+import { type JournalledExecution } from './journal-state.js';
+import { type Effect, type Lifecycle, type LifecycleLimits, newLifecycle, type Step } from './lifecycle-state.js';
+import { step } from './lifecycle.js';
+import { holdTimeout } from './verdict.js';
+
+/**
+ * Where an execution goes on that another sidecar has written down, and what is to be done first.
+ *
+ * ```
+ *   written down                              goes on as    with
+ *   accepted                                  queued        nothing: it waits for a slot
+ *                                             preparing     prepare
+ *   starting, launched or not                 spawning      adopt: is there a process?
+ *   suspended                                 suspending    adopt, then the kill
+ *   decided                                   killing       adopt, then the kill
+ *   ended                                     ended         nothing
+ * ```
+ */
+export function restoreLife(execution: JournalledExecution, limits: LifecycleLimits, nowMs: number): Step {
+  const { outcome, verdict, suspended, attempts, accepted, cancelled, startedAt, resumesLeft, refusal } = execution;
+  const latest = attempts.at(-1);
+  const life: Lifecycle = {
+    ...newLifecycle(limits, accepted.isQueued && latest === undefined ? 'queued' : 'preparing'),
+    observations: cancelled === null ? [] : [{ kind: 'cancelled', ...cancelled }],
+    attempt: latest?.number ?? 1,
+    session: latest?.session ?? 'start',
+    resumesLeft: resumesLeft ?? limits.maxResumes,
+    heldMs: execution.heldMs,
+    hold: execution.hold,
+    refusal: execution.hold?.refusal ?? refusal,
+    startedAt,
+    since: latest?.launched?.at ?? null,
+  };
+  if (outcome !== null) return done(restoreEnded(life, execution, outcome));
+  if (latest === undefined) return goOnUnstarted(life, nowMs);
+  if (verdict !== null) return { state: { ...life, phase: 'killing', verdict, since: verdict.at }, effects: [ADOPT] };
+  if (suspended !== null) {
+    const { next: session, failure } = suspended;
+    return { state: { ...life, phase: 'suspending', session, failure }, effects: [...clocksOf(life), ADOPT] };
+  }
+  // Each further attempt begins with a suspension, and one that goes on with the session costs one.
+  const spent = resumesLeft !== null && latest.session === 'resume' ? 1 : 0;
+  const spawning: Lifecycle = {
+    ...withoutPassedHold(life, nowMs),
+    phase: 'spawning',
+    resumesLeft: life.resumesLeft - spent,
+    isAttemptDue: latest.number > 1 && latest.launched === null,
+  };
+  return { state: spawning, effects: [ADOPT] };
+}
+
+const ADOPT: Effect = { do: 'adopt' };
+
+function done(state: Lifecycle): Step {
+  return { state, effects: [] };
+}
+
+/** One that was cancelled before anything was started is not started any more. */
+function goOnUnstarted(life: Lifecycle, nowMs: number): Step {
+  const [cancel] = life.observations;
+  if (cancel === undefined) return { state: life, effects: life.phase === 'queued' ? [] : [{ do: 'prepare' }] };
+  return step({ ...life, phase: 'preparing' }, { type: 'prepared', at: Math.max(nowMs, cancel.at) });
+}
+
+/** What runs sets them again when it is found. */
+function clocksOf({ startedAt, limits, hold }: Lifecycle): Effect[] {
+  const deadline: Effect[] = startedAt === null ? [] : [{ do: 'set_deadline', at: startedAt + limits.timeoutMs }];
+  return hold === null ? deadline : [...deadline, { do: 'set_hold', at: hold.until }];
+}
+
+/**
+ * The connection of a request that was held has ended with the sidecar. It is sent again, and held again where it must be;
+ * until then the run is not held. But while nobody could release it the time that it had went on.
+ */
+function withoutPassedHold(life: Lifecycle, nowMs: number): Lifecycle {
+  const { hold } = life;
+  if (hold === null) return life;
+  if (nowMs < hold.until) return withoutHold(life, nowMs);
+  const passed: Observation = holdTimeout(hold);
+  return { ...life, observations: [...life.observations, passed] };
+}
+
+function restoreEnded(life: Lifecycle, { accepted }: JournalledExecution, outcome: Outcome): Lifecycle {
+  const { acceptedAtMs, acceptedAtEpochMs } = accepted;
+  const toMs = (epochMs: number) => acceptedAtMs + (epochMs - acceptedAtEpochMs);
+  return {
+    ...life,
+    phase: 'ended',
+    attempt: Math.max(1, life.attempt, outcome.attempts),
+    verdict: verdictOf(outcome, toMs(outcome.endedAt)),
+    hold: null,
+    heldMs: outcome.heldMs,
+    survivors: outcome.survivors,
+    startedAt: outcome.startedAt === undefined ? null : toMs(outcome.startedAt),
+    endedAt: toMs(outcome.closedAt),
+    since: toMs(outcome.closedAt),
+  };
+}
+
+function verdictOf({ reason }: Outcome, at: number): Verdict {
+  return { status: OUTCOME_REASONS[reason].status, reason, at };
+}

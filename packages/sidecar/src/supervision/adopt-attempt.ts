@@ -1,0 +1,31 @@
+import { type Attempt } from '../process/attempt.js';
+import { type Marker } from '../process/tree/marker.js';
+import { type NotedAttempt } from './run-attempt.js';
+
+/** `never_started`: there is no process, and there never was. `unknown`: it cannot be told. */
+export type Adopted = 'adopted' | 'never_started' | 'unknown';
+
+/**
+ * Takes over the process of an attempt that another sidecar has written down, dead or alive. Where nobody is found whose
+ * start was never noted, the logs tell whether there was anybody: a CLI prints before it does anything.
+ */
+export async function adoptAttempt(
+  process: Attempt,
+  { attempt, since, canLive, ends }: NotedAttempt,
+  markers: readonly Marker[],
+): Promise<Adopted> {
+  const { launched, start } = attempt;
+  if (ends !== null) process.fixEndsAt(ends);
+  if (!canLive) {
+    process.adoptDead(launched?.at ?? since, { isTreeDead: true });
+    return 'adopted';
+  }
+  const leader = launched === null ? null : { pid: launched.pid, startTime: launched.startTime };
+  const found = await process.adopt(markers, { marks: start.marks, leader, since: launched?.at ?? since });
+  if (found === 'adopted') return 'adopted';
+  if (process.stdout.size() + process.stderr.size() > 0) {
+    process.adoptDead(since, { isTreeDead: found === 'nothing_runs' });
+    return 'adopted';
+  }
+  return found === 'nothing_runs' ? 'never_started' : 'unknown';
+}
