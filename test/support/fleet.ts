@@ -4,7 +4,7 @@ import { type TestSidecar } from './sidecar.js';
 
 /** A fleet with one agent, behind a proxy if `url` says so. */
 export async function connectFleet(
-  sidecar: TestSidecar,
+  sidecar: Pick<TestSidecar, 'url' | 'token'>,
   options: FleetOptions & { url?: string } = {},
 ): Promise<{ fleet: Fleet; agent: Agent } & AsyncDisposable> {
   const { url = sidecar.url, ...rest } = options;

@@ -89,12 +89,12 @@ export async function startSidecar(setup: SidecarSetup = {}): Promise<TestSideca
 
   const killWithUs = () => void child.kill('SIGKILL');
   process.once('exit', killWithUs);
+  void exited.then(() => process.off('exit', killWithUs));
   const stop = async () => {
     child.kill('SIGTERM');
     const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX);
     const exit = await exited;
     clearTimeout(timer);
-    process.off('exit', killWithUs);
     return exit;
   };
   return {

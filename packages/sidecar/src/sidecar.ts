@@ -207,7 +207,7 @@ interface Sweeping {
 
 /** Ends and removes what is left of executions that nobody knows of, such as those of a journal that was lost. */
 async function sweep({ state, markers, supervisor, logger }: Sweeping): Promise<void> {
-  const ended = await endLeftovers(state.executionsPath, (id) => supervisor.isUnfinished(id));
+  const ended = await endLeftovers(state.executionsPath, (id) => supervisor.isLookedAfter(id));
   ended.forEach((executionId) => logger.warn({ executionId }, 'processes were left of an execution, and were ended'));
   markers.forEach((marker) => marker.removeLeftovers());
   const unknown = state.executionIds().filter((id) => !supervisor.isKnown(id));

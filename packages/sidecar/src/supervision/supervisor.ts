@@ -86,9 +86,10 @@ export class Supervisor extends Announcer {
     this.#admitting.wake();
   }
 
-  /** Whether an execution is known that has not ended. */
-  isUnfinished(id: string): boolean {
-    return this.#runs.find(id)?.outcome === null;
+  /** Whether an execution may have processes that are looked after. */
+  isLookedAfter(id: string): boolean {
+    const run = this.#runs.find(id);
+    return run?.outcome === null && run.attempts.length > 0;
   }
 
   /** Returns what has not ended; one that cannot be restored costs the others nothing. */
