@@ -187,7 +187,7 @@ describe('the state folder', () => {
     await using sidecar = await startRestartable();
     const greet = async () => {
       await using client = await RawClient.connect(sidecar);
-      return client.waitFor('welcome');
+      return await client.waitFor('welcome');
     };
     const before = await greet();
     await sidecar.restart();
