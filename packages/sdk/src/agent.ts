@@ -55,7 +55,9 @@ export class Agent implements AsyncDisposable {
   }: DispatchRequest & { executionId?: string }): Promise<Execution> {
     const { link } = this.#ledger;
     const prepared = link.prepare('dispatch', { executionId, request });
-    await this.#store.putExecution({ executionId, agentId: this.id, createdAt: Date.now() });
+    const { journalId } = this.#ledger;
+    const record = { executionId, agentId: this.id, createdAt: Date.now(), ...(journalId && { journalId }) };
+    await this.#store.putExecution(record);
     try {
       const summary = await link.request(prepared);
       return new Execution(this.#ledger, this.#ledger.take(summary));

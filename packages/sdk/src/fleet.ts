@@ -161,6 +161,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
     if (present !== undefined) return present;
     const ledger = new Ledger({
       agentId,
+      store: this.#store,
       delivery: this.#delivery,
       logger: this.#logger,
       onLost: (error) => this.#emitLater('agentUnreachable', { agentId, error }),

@@ -13,10 +13,12 @@ let notices: CredentialNotice[];
 let ledger: Ledger;
 beforeEach(() => {
   notices = [];
-  const delivery = new OutcomeDelivery({ store: memoryStore(), onOutcome: undefined, onFailed: ignore, logger });
+  const store = memoryStore();
+  const delivery = new OutcomeDelivery({ store, onOutcome: undefined, onFailed: ignore, logger });
   const onCredentialNotice = (notice: CredentialNotice) => notices.push(notice);
   ledger = new Ledger({
     agentId: 'agent-7',
+    store,
     delivery,
     logger,
     onLost: ignore,

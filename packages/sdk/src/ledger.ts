@@ -1,5 +1,14 @@
-import { type Cursor, type ExecutionSummary, type Outcome, OutriggerError, type Welcome } from '@outrigger/protocol';
+import {
+  type Cursor,
+  CURSOR_START,
+  type ExecutionSummary,
+  type Outcome,
+  OutriggerError,
+  type Welcome,
+  WireError,
+} from '@outrigger/protocol';
 import { Admission } from './admission.js';
+import { lostOutcome } from './core/lost-outcome.js';
 import { stepOf } from './core/state-history.js';
 import { sdkError } from './errors.js';
 import { type AdmissionEvent, type CredentialNotice } from './events.js';
@@ -7,10 +16,12 @@ import { type Greeting } from './link/connection.js';
 import { type AgentLink, type LinkOwner, type Notice } from './link/link.js';
 import { type Logger } from './logger.js';
 import { type OutcomeDelivery } from './outcome-delivery.js';
+import { type Store } from './store/store.js';
 import { Tracker } from './tracker.js';
 
 export interface LedgerOptions {
   readonly agentId: string;
+  readonly store: Store;
   readonly delivery: OutcomeDelivery;
   readonly logger: Logger;
   readonly onLost: (error: OutriggerError) => void;
@@ -36,6 +47,7 @@ export class Ledger implements LinkOwner {
   #link: AgentLink | null = null;
   #wasLost = false;
   #credential: CredentialInForce = { generation: null, credentialId: null };
+  #journalId: string | undefined;
 
   constructor(options: LedgerOptions) {
     this.#options = options;
@@ -53,6 +65,11 @@ export class Ledger implements LinkOwner {
   /** As the agent has told last. */
   get credential(): CredentialInForce {
     return this.#credential;
+  }
+
+  /** What the agent remembers goes by this name, as it has told last. */
+  get journalId(): string | undefined {
+    return this.#journalId;
   }
 
   /** @throws `agent_closed` */
@@ -90,11 +107,9 @@ export class Ledger implements LinkOwner {
   onReady({ welcome, snapshot }: Greeting): void {
     this.#credential = welcome;
     this.admission.onWelcome(welcome);
+    this.#journalId = welcome.journalId;
     for (const summary of snapshot) this.#takeState(summary);
-    const listed = new Set(snapshot.map((summary) => summary.executionId));
-    for (const tracker of this.#trackers.values()) {
-      if (!listed.has(tracker.executionId)) this.#ask(tracker.executionId);
-    }
+    void this.#askForUnlisted(new Set(snapshot.map((summary) => summary.executionId)));
     if (this.#wasLost) this.#options.onBack();
     this.#wasLost = false;
   }
@@ -153,7 +168,7 @@ export class Ledger implements LinkOwner {
   #track(executionId: string): Tracker {
     const present = this.find(executionId);
     if (present !== undefined) return present;
-    const tracker = new Tracker(this.agentId, executionId);
+    const tracker = new Tracker(this.agentId, executionId, this.#journalId);
     this.#trackers.set(executionId, tracker);
     return tracker;
   }
@@ -168,15 +183,54 @@ export class Ledger implements LinkOwner {
     return { end, generation: this.#credential.generation };
   }
 
-  /** An execution that the snapshot leaves out has ended and was acknowledged by another host, or is gone. */
-  #ask(executionId: string): void {
-    this.link.call('status', { executionId }).then(
-      ({ execution }) => {
-        if (execution !== undefined) this.take(execution);
-      },
-      (error: unknown) => {
-        this.#options.logger.warn({ agentId: this.agentId, executionId, err: error }, 'execution cannot be asked for');
-      },
+  /** What the snapshot leaves out has ended and was acknowledged by another host, or is gone. */
+  async #askForUnlisted(listed: ReadonlySet<string>): Promise<void> {
+    const isUnlisted = (executionId: string) => !listed.has(executionId);
+    try {
+      const records = await this.#options.store.listExecutions(this.agentId);
+      const open = records.filter((record) => record.conclusion === undefined).map((record) => record.executionId);
+      const asked = new Set([...this.#trackers.keys(), ...open].filter(isUnlisted));
+      for (const executionId of asked) void this.#ask(executionId);
+    } catch (error) {
+      this.#warn('the store cannot be asked what is open', error);
+    }
+  }
+
+  async #ask(executionId: string): Promise<void> {
+    try {
+      const { execution } = await this.link.call('status', { executionId });
+      if (execution !== undefined) this.take(execution);
+    } catch (error) {
+      const isUnknown = error instanceof WireError && error.code === 'unknown_execution';
+      if (!isUnknown) this.#warn('execution cannot be asked for', error, executionId);
+      else
+        await this.#onUnknown(executionId).catch((cause: unknown) => this.#warn('not concluded', cause, executionId));
+    }
+  }
+
+  /**
+   * The agent does not know what it was given. Where it remembers what it did then, that is over and another host has its
+   * outcome; where it remembers nothing of that time, it is lost.
+   */
+  async #onUnknown(executionId: string): Promise<void> {
+    const record = await this.#options.store.getExecution(executionId);
+    if (record?.conclusion !== undefined) return;
+    const tracker = this.find(executionId);
+    const then = record?.journalId ?? tracker?.journalId;
+    if (then === undefined || then === this.#journalId) {
+      this.#warn('execution is not known to its agent any more', undefined, executionId);
+      return;
+    }
+    const nowMs = Date.now();
+    const known = { executionId, dispatchedAt: record?.createdAt ?? nowMs, attempts: tracker?.attempts ?? 0 };
+    this.#conclude(lostOutcome(known, 'sidecar_restarted', nowMs), CURSOR_START, { isPresumed: true });
+  }
+
+  #warn(message: string, error?: unknown, executionId?: string): void {
+    const { agentId } = this;
+    this.#options.logger.warn(
+      { agentId, ...(executionId && { executionId }), ...(error !== undefined && { err: error }) },
+      message,
     );
   }
 
@@ -185,17 +239,20 @@ export class Ledger implements LinkOwner {
     await Promise.allSettled(this.#concluding);
   }
 
-  #conclude(outcome: Outcome, end: Cursor): void {
-    const concluding = this.#deliver(outcome, end).finally(() => this.#concluding.delete(concluding));
+  /** @param isPresumed The agent did not say so, and has nothing to be acknowledged. */
+  #conclude(outcome: Outcome, end: Cursor, { isPresumed = false } = {}): void {
+    const delivering = this.#deliver(outcome, end, isPresumed);
+    const concluding = delivering.finally(() => this.#concluding.delete(concluding));
     this.#concluding.add(concluding);
   }
 
-  async #deliver(outcome: Outcome, end: Cursor): Promise<void> {
+  async #deliver(outcome: Outcome, end: Cursor, isPresumed: boolean): Promise<void> {
     const { executionId } = outcome;
     const onStored = (stored: Outcome, storedEnd: Cursor) => this.#track(executionId).conclude(stored, storedEnd);
     const mayAcknowledge = await this.#options.delivery.deliver({ agentId: this.agentId, outcome, end, onStored });
+    if (isPresumed && mayAcknowledge) this.#trackers.delete(executionId);
     // Without a connection nothing is lost: the outcome comes again with the next one.
-    if (mayAcknowledge && this.isReady) await this.#acknowledge(executionId);
+    else if (mayAcknowledge && this.isReady) await this.#acknowledge(executionId);
   }
 
   async #acknowledge(executionId: string): Promise<void> {

@@ -21,6 +21,8 @@ export interface Watcher {
 export class Tracker {
   readonly executionId: string;
   readonly agentId: string;
+  /** What the agent remembered when the execution was heard of first; undefined: it had not said. */
+  readonly journalId: string | undefined;
   readonly #decided = defer<Decision>();
   readonly #concluded = defer<Outcome>();
   readonly #watchers = new Set<Watcher>();
@@ -29,9 +31,10 @@ export class Tracker {
   #end: Cursor | undefined;
   #outcome: Outcome | undefined;
 
-  constructor(agentId: string, executionId: string) {
+  constructor(agentId: string, executionId: string, journalId?: string) {
     this.agentId = agentId;
     this.executionId = executionId;
+    this.journalId = journalId;
   }
 
   get decided(): Promise<Decision> {
@@ -41,6 +44,11 @@ export class Tracker {
   /** Settles once the outcome is stored. */
   get concluded(): Promise<Outcome> {
     return this.#concluded.promise;
+  }
+
+  /** Processes it has had, as far as was heard. */
+  get attempts(): number {
+    return this.#progress.last?.attempt ?? 0;
   }
 
   /** What was seen so far: every state, and the latest of the holds. */

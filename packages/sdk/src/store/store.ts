@@ -7,6 +7,8 @@ export interface ExecutionRecord {
   readonly agentId: string;
   /** Epoch ms, by the host's clock. */
   readonly createdAt: number;
+  /** What the agent's sidecar remembered by then goes by this name; absent: it has not said. */
+  readonly journalId?: string;
   readonly conclusion?: Conclusion;
 }
 
