@@ -38,11 +38,12 @@ export class TcpProxy implements AsyncDisposable {
     for (const pair of this.#pairs) pair.forEach((socket) => socket.resetAndDestroy());
   }
 
-  /** From now on the connections there are carry nothing; new ones work. */
-  fallSilent(): void {
+  /** From now on the connections there are carry nothing, or nothing that way, without a word; new ones work. */
+  fallSilent(way: 'both' | 'to the client' | 'to the sidecar' = 'both'): void {
     for (const [client, upstream] of this.#pairs) {
-      client.removeAllListeners('data').pause();
-      upstream.removeAllListeners('data').pause();
+      // What is on its way is lost, and whoever sends is not held up.
+      if (way !== 'to the client') client.removeAllListeners('data').resume();
+      if (way !== 'to the sidecar') upstream.removeAllListeners('data').resume();
     }
   }
 
