@@ -213,3 +213,32 @@ describe('the state folder', () => {
     expect(await bare.request('swap_credential', { credential, ifGeneration: null })).toMatchObject({ generation: 4 });
   });
 });
+
+describe('logs that are not kept any longer', () => {
+  it('are a gap from the cursor to their end, and so they are after a restart (T5)', async () => {
+    await using sidecar = await startRestartable({ args: ['--log-bytes-max=1000'] });
+    const filled: FakeStep[] = [{ do: 'fill', lines: 2, lineBytes: 500 }, { do: 'result' }];
+    const ends: Record<string, number> = {};
+    {
+      await using client = await RawClient.connect(sidecar);
+      for (const id of ['old', 'new']) {
+        await client.dispatch(id, filled);
+        const { end } = await client.waitFor('outcome', ({ outcome }) => outcome.executionId === id);
+        ends[id] = end.stdout;
+      }
+    }
+    const gapOf = async () => {
+      await using client = await RawClient.connect(sidecar);
+      const from = { attempt: 1, stdout: 501, stderr: 0 };
+      await client.request('subscribe', { subscription: 's', executionId: 'old', from, creditBytes: 1000 });
+      const { start, end, log, reason } = await client.waitFor('gap');
+      await client.settled();
+      expect(client.frames.filter(({ type }) => ['output', 'gap'].includes(type))).toHaveLength(1);
+      return { start, end, log, reason };
+    };
+    const expected = { start: 501, end: ends['old'], log: 'stdout', reason: 'retention' };
+    expect(await gapOf()).toEqual(expected);
+    await sidecar.restart();
+    expect(await gapOf()).toEqual(expected);
+  });
+});

@@ -35,7 +35,7 @@ const fleet = createFleet({
 const agent = await fleet.connect({ url, token });
 isCounting = true;
 const execution = await agent.dispatch({ executionId, prompt, cwd: folder });
-for await (const event of execution) void event;
+for await (const { type } of execution) if (type === 'outcome') break;
 await execution.outcome;
 await fleet.close();
 isCounting = false;

@@ -26,7 +26,8 @@ async function runHost(target: Pick<TestSidecar, 'url' | 'token'>, folder: strin
   ];
   const args = ['--import', 'tsx', CHILD, target.url, target.token, folder, id, script(...steps), String(n)];
   const host = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const [moments, [code, signal]] = await Promise.all([text(host.stdout), once(host, 'exit')]);
+  const exited = once(host, 'exit') as Promise<[code: number | null, signal: string | null]>;
+  const [moments, [code, signal]] = await Promise.all([text(host.stdout), exited]);
   if (signal === 'SIGKILL') return null;
   if (code !== 0) throw new Error(`the host ended with ${String(code)}`);
   return Number(moments);

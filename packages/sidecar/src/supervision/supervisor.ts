@@ -150,15 +150,23 @@ export class Supervisor extends Announcer {
     }
   }
 
-  /** Cancels a live execution; one not known yet will be cancelled when it is dispatched. Resolves when that is on the disk. */
+  /**
+   * Cancels a live execution; one not known yet will be cancelled when it is dispatched. Resolves when that is on the disk.
+   *
+   * @throws WireError `disk_low` when it cannot be remembered; what is live is cancelled all the same.
+   */
   async cancel(id: string): Promise<Result<'cancel'>> {
     const run = this.#runs.find(id);
-    if (run !== undefined) run.cancel('requested');
-    else if (this.#runs.findForgotten(id) !== undefined) return { known: true, state: 'ended' };
-    else this.#promise({ is: 'cancel_remembered', id, at: monotonicMs() });
-    const result = run === undefined ? { known: false } : { known: true, state: run.summary().state };
+    if (run !== undefined) {
+      run.cancel('requested');
+      const { state } = run.summary();
+      await this.settle();
+      return { known: true, state };
+    }
+    if (this.#runs.findForgotten(id) !== undefined) return { known: true, state: 'ended' };
+    this.#promise({ is: 'cancel_remembered', id, at: monotonicMs() });
     await this.#commit();
-    return result;
+    return { known: false };
   }
 
   #isCancelled(id: string): boolean {
