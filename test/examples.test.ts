@@ -13,17 +13,18 @@ const run = (file: string, env: Record<string, string> = {}) =>
   execa('npx', ['tsx', '--tsconfig', 'tsconfig.run.json', file], { cwd: ROOT, env, reject: false });
 
 describe('the demo', () => {
-  it('shows three runs of the real CLI survive a swap, then fail without one, and exits 0, plain where there is no terminal (C1)', async () => {
+  it('shows three runs of the real CLI survive their sidecar and a swap, then fail without one, and exits 0, plain where there is no terminal (R1, C1)', async () => {
     const { stdout, exitCode } = await run('examples/demo/main.ts', { CI: 'true' });
     const count = (pattern: RegExp) => stdout.match(pattern)?.length;
     expect(exitCode, stdout).toBe(0);
     expect(count(/ held {2,}auth_expired: /g)).toBe(6);
-    expect(count(/ swapped {2,}generation 2 is in force/g)).toBe(1);
+    expect(count(/ killed {2,}with SIGKILL; /g)).toBe(1);
+    expect(count(/ swapped {2,}generation 3 is in force/g)).toBe(1);
     expect(count(/ released {2,}/g)).toBe(3);
-    expect(count(/ outcome {2,}succeeded: completed/g)).toBe(3);
+    expect(count(/ outcome {2,}succeeded: completed/g)).toBe(6);
     expect(count(/ outcome {2,}failed: auth_expired/g)).toBe(3);
     expect(stdout).toContain('All twelve tests pass.');
-    expect(count(/^✓ /gm)).toBe(8);
+    expect(count(/^✓ /gm)).toBe(12);
     expect(stdout).not.toMatch(/^✗/m);
     expect(stdout).not.toContain('\u001b[');
   });

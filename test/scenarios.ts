@@ -4,7 +4,7 @@
  */
 export interface Scenario {
   readonly what: string;
-  readonly waits?: 'journal' | 'fleet' | 'store';
+  readonly waits?: 'fleet' | 'store';
   /** A test shows what can be shown without that capability. */
   readonly isPartlyShown?: true;
 }
@@ -51,7 +51,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   T2: { what: 'output after the verdict' },
   T3: { what: 'a host that reads nothing' },
   T4: { what: 'the connection is cut at any byte' },
-  T5: { what: 'a cursor older than what is kept', waits: 'journal', isPartlyShown: true },
+  T5: { what: 'a cursor older than what is kept' },
   T6: { what: 'a secret split across writes, or encoded' },
   P1: { what: 'the child ignores SIGTERM' },
   P2: { what: "a tool's child in a session of its own" },
@@ -68,9 +68,9 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   D6: { what: 'three young deaths in a row' },
   D7: { what: 'one key in cooldown', waits: 'fleet', isPartlyShown: true },
   D8: { what: 'the same id with another prompt; cancel before dispatch' },
-  R1: { what: 'the sidecar is killed in mid-turn and started again', waits: 'journal', isPartlyShown: true },
-  R2: { what: 'the sidecar dies and the run ends meanwhile', waits: 'journal', isPartlyShown: true },
-  R3: { what: 'the container dies', waits: 'fleet' },
+  R1: { what: 'the sidecar is killed in mid-turn and started again' },
+  R2: { what: 'the sidecar dies and the run ends meanwhile' },
+  R3: { what: 'the container dies', waits: 'fleet', isPartlyShown: true },
   R4: { what: 'the host dies between store, send and ack' },
   R5: { what: 'an ack is lost' },
   R6: { what: 'the network falls silent without saying so' },
@@ -79,12 +79,12 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   R9: { what: 'Redis comes back empty', waits: 'store' },
   R10: { what: 'a Redis script is sent again', waits: 'store' },
   R11: { what: 'a host sleeps through its lease', waits: 'store' },
-  R12: { what: 'the wall clock moves', waits: 'journal' },
+  R12: { what: 'the wall clock moves' },
   R13: { what: 'a thousand agents reconnect at once', waits: 'fleet', isPartlyShown: true },
   R14: { what: 'one record is garbage', waits: 'store' },
-  R15: { what: 'the disk is full', waits: 'journal', isPartlyShown: true },
-  R16: { what: 'the last line of the journal is torn', waits: 'journal', isPartlyShown: true },
-  R17: { what: "the gateway's port is taken after a restart", waits: 'journal', isPartlyShown: true },
+  R15: { what: 'the disk is full' },
+  R16: { what: 'the last line of the journal is torn' },
+  R17: { what: "the gateway's port is taken after a restart" },
   R18: { what: 'the host connects to the wrong agent' },
   B1: { what: 'a peer that may not come in' },
   B2: { what: 'frames that are none' },

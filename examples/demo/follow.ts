@@ -12,6 +12,8 @@ export interface Ended {
   readonly name: string;
   readonly outcome: Outcome;
   readonly events: ReadonlySet<ExecutionEvent['type']>;
+  /** What it printed, line by line, as the host got it. */
+  readonly lines: readonly string[];
 }
 
 /** Dispatches all runs at once, shows what they do, and how they ended. */
@@ -26,12 +28,14 @@ export async function followAll(
       timeline.show(name, 'dispatch', request.prompt);
       const execution = await agent.dispatch(request);
       const events = new Set<ExecutionEvent['type']>();
+      const lines: string[] = [];
       for await (const event of execution) {
         events.add(event.type);
+        if (event.type === 'message') lines.push(event.line);
         onEvent(event);
         timeline.showEvent(name, event);
       }
-      return { name, outcome: await execution.outcome, events };
+      return { name, outcome: await execution.outcome, events, lines };
     }),
   );
   console.log(`\n${outcomeTable(ended)}`);

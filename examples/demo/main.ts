@@ -1,13 +1,13 @@
 /**
- * Three runs of the real Claude Code CLI on one agent, whose token expires while all three are at work, against a stand-in
- * API on this machine. First another token is swapped in; then none comes.
+ * Three runs of the real Claude Code CLI on one agent, against a stand-in API on this machine. While all three are at work the
+ * agent's sidecar is killed and started again. Then their token expires: another one is swapped in; then none comes.
  *
  *     npm run demo              no account and no internet needed
  *     npm run demo -- --real    one short prompt, with CLAUDE_CODE_OAUTH_TOKEN or ANTHROPIC_API_KEY
  */
 import { createFleet } from '@outrigger/sdk';
 import { startStandInApi } from '@outrigger/sdk/testing';
-import { expireAndSwap, expireForGood, TOKENS } from './acts.js';
+import { expireAndSwap, expireForGood, killSidecar, TOKENS } from './acts.js';
 import { followAll } from './follow.js';
 import { installedClaude, startSidecar } from './parts.js';
 import { Timeline } from './timeline.js';
@@ -21,10 +21,10 @@ async function onStandInApi(): Promise<boolean> {
   await using fleet = createFleet();
   const agent = await fleet.connect({ url: sidecar.url, token: sidecar.token });
   console.log(`Claude Code ${claude.version}, three runs on one agent, a stand-in API`);
-  const stage = { api, fleet, agent, workFolder: sidecar.workFolder };
-  const isFirstGood = await expireAndSwap(stage);
-  const isSecondGood = await expireForGood(stage);
-  return isFirstGood && isSecondGood;
+  const stage = { api, fleet, agent, sidecar };
+  let isGood = true;
+  for (const act of [killSidecar, expireAndSwap, expireForGood]) isGood = (await act(stage)) && isGood;
+  return isGood;
 }
 
 async function onRealApi(): Promise<boolean> {

@@ -13,6 +13,12 @@ export interface SidecarProcess extends AsyncDisposable {
   readonly token: string;
   /** An empty folder for runs to work in. */
   readonly workFolder: string;
+  /** Where it keeps logs and journal. */
+  readonly stateFolder: string;
+  /** With SIGKILL. Resolves when it is gone. */
+  kill(): Promise<void>;
+  /** Starts it again after that, as whoever looks after a container would. */
+  start(): Promise<void>;
 }
 
 /** The Claude Code CLI that is installed as a development dependency. */
@@ -24,38 +30,43 @@ export function installedClaude(): { path: string; version: string } {
 
 /** @param environment The credential, and whatever else the sidecar is to see besides PATH. */
 export async function startSidecar(args: string[], environment: Record<string, string>): Promise<SidecarProcess> {
-  const folder = await mkdtemp(join(tmpdir(), 'outrigger-demo-'));
+  const stateFolder = await mkdtemp(join(tmpdir(), 'outrigger-demo-'));
   const workFolder = await mkdtemp(join(tmpdir(), 'outrigger-demo-work-'));
   const token = randomBytes(32).toString('base64url');
-  const main = createRequire(import.meta.url).resolve('@outrigger/sidecar/package.json');
-  const sidecar = execa(
-    'node',
-    [join(dirname(main), 'dist', 'main.js'), '--listen=127.0.0.1:0', `--state-dir=${folder}`, ...args],
-    {
-      extendEnv: false,
-      env: {
-        PATH: process.env['PATH'],
-        HOME: folder,
-        OUTRIGGER_TOKEN: token,
-        OUTRIGGER_LOG_LEVEL: 'error',
-        ...environment,
-      },
-      stdio: ['ignore', 'pipe', 'inherit'],
-      reject: false,
-    },
-  );
-  const url = await readyUrl(sidecar.stdout);
-  if (url === null) throw new Error('the sidecar did not start; what it said stands above');
+  const env = { HOME: stateFolder, OUTRIGGER_TOKEN: token, OUTRIGGER_LOG_LEVEL: 'error', ...environment };
+  let sidecar = await launch(['--listen=127.0.0.1:0', `--state-dir=${stateFolder}`, ...args], env);
+  const { url } = sidecar;
   return {
     url,
     token,
     workFolder,
+    stateFolder,
+    kill: async () => {
+      sidecar.process.kill('SIGKILL');
+      await sidecar.process;
+    },
+    start: async () => {
+      sidecar = await launch([`--listen=${new URL(url).host}`, `--state-dir=${stateFolder}`, ...args], env);
+    },
     [Symbol.asyncDispose]: async () => {
-      sidecar.kill('SIGTERM');
-      await sidecar;
-      await Promise.all([folder, workFolder].map((path) => rm(path, { recursive: true, force: true })));
+      sidecar.process.kill('SIGTERM');
+      await sidecar.process;
+      await Promise.all([stateFolder, workFolder].map((path) => rm(path, { recursive: true, force: true })));
     },
   };
+}
+
+async function launch(args: string[], env: Record<string, string>) {
+  const main = createRequire(import.meta.url).resolve('@outrigger/sidecar/package.json');
+  const child = execa('node', [join(dirname(main), 'dist', 'main.js'), ...args], {
+    extendEnv: false,
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+    reject: false,
+  });
+  const url = await readyUrl(child.stdout);
+  if (url === null) throw new Error('the sidecar did not start; what it said stands above');
+  return { process: child, url };
 }
 
 /** Where the sidecar listens, from the line it prints when it is ready; null when it ends without one. */

@@ -6,6 +6,8 @@ const LANE_COLORS = [colors.blue, colors.cyan, colors.magenta, colors.yellow];
 const PREFIX_CHARS = 22;
 /** Events that decide how a run goes on. */
 const EMPHASIS: Readonly<Record<string, (text: string) => string>> = {
+  killed: colors.red,
+  started: colors.green,
   refuses: colors.red,
   held: colors.yellow,
   swapped: colors.green,
