@@ -11,13 +11,15 @@ import { startSidecar } from '../test/support/sidecar.js';
 /** Hosts at once. */
 const WORKERS = 2;
 
-await using sidecar = await startSidecar({ maxExecutions: WORKERS });
-// The moments differ a little from run to run; the last ones are beyond the end.
-const moments = Math.ceil((await countMoments(sidecar)) * 1.1);
 const faults: string[] = [];
+let moments = 0;
 let next = 1;
 await Promise.all(
   Array.from({ length: WORKERS }, async () => {
+    // All hosts of an agent are one consumer, and these do not share a store.
+    await using sidecar = await startSidecar();
+    // The moments differ a little from run to run; the last ones are beyond the end.
+    moments = Math.max(moments, Math.ceil((await countMoments(sidecar)) * 1.1));
     for (let n = next++; n <= moments; n = next++) {
       faults.push(...(await killHost(sidecar, n)));
       process.stderr.write(`\r${n}/${moments}, ${faults.length} faults`);

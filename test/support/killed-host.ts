@@ -13,7 +13,7 @@ import { type TestSidecar } from './sidecar.js';
 
 const CHILD = fileURLToPath(new URL('host.child.ts', import.meta.url));
 
-const linesIn = (path: string) => (existsSync(path) ? readFileSync(path, 'utf8').split('\n').length - 1 : 0);
+const linesIn = (path: string) => (existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : []);
 
 /** Starts the host of a run. @returns how many moments there were; null: it was killed at the n-th */
 async function runHost(target: Pick<TestSidecar, 'url' | 'token'>, folder: string, id: string, n: number) {
@@ -53,13 +53,13 @@ export async function killHost(target: Pick<TestSidecar, 'url' | 'token'>, n: nu
   const store = await fileStore(join(folder.path, 'store'));
   const record = await store.getExecution(id);
   const seen = {
-    starts: linesIn(join(folder.path, 'starts')),
+    starts: linesIn(join(folder.path, 'starts')).length,
     status: record?.conclusion?.outcome.status,
     isHandled: record?.conclusion?.isHandled,
     left: await unacknowledged(target, id),
   };
   const expected: typeof seen = { starts: 1, status: 'succeeded', isHandled: true, left: 0 };
-  const handled = linesIn(join(folder.path, 'handled'));
+  const handled = linesIn(join(folder.path, 'handled')).filter((line) => line === id).length;
   folder.remove();
   // Whoever is killed between taking an outcome and noting that he has takes it again.
   const isRight = JSON.stringify(seen) === JSON.stringify(expected) && handled >= 1 && handled <= (wasKilled ? 2 : 1);
