@@ -8,12 +8,13 @@ import { listen } from './link/server.js';
 import { type WelcomeFactory } from './link/session.js';
 import { Credentials } from './credentials/credentials.js';
 import { openAccess } from './open-access.js';
+import { Opened } from './opened.js';
 import { OptionError } from './options/option-error.js';
 import { type SidecarOptions } from './options/options.js';
 import { currentRedactor } from './redaction.js';
 import { StateFolder } from './state/folder.js';
 import { Supervisor } from './supervision/supervisor.js';
-import { endLeftovers } from './process/leftovers.js';
+import { sweep } from './sweep.js';
 import { type Marker } from './process/tree/marker.js';
 import { probeMarkers } from './process/tree/tree.js';
 import { SIDECAR_VERSION } from './version.js';
@@ -196,35 +197,6 @@ function openMarkers(options: SidecarOptions): Marker[] {
 function hasRunsOfGateway({ state, isOfThisBoot }: ExecutionJournal): boolean {
   const unfinished = [...state.executions.values()].filter(({ outcome }) => outcome === null);
   return isOfThisBoot && unfinished.some(({ attempts }) => attempts.at(-1)?.start.placeholderHash != null);
-}
-
-interface Sweeping {
-  readonly state: StateFolder;
-  readonly markers: readonly Marker[];
-  readonly supervisor: Supervisor;
-  readonly logger: Logger;
-}
-
-/** Ends and removes what is left of executions that nobody knows of, such as those of a journal that was lost. */
-async function sweep({ state, markers, supervisor, logger }: Sweeping): Promise<void> {
-  const ended = await endLeftovers(state.executionsPath, (id) => supervisor.isLookedAfter(id));
-  ended.forEach((executionId) => logger.warn({ executionId }, 'processes were left of an execution, and were ended'));
-  markers.forEach((marker) => marker.removeLeftovers());
-  const unknown = state.executionIds().filter((id) => !supervisor.isKnown(id));
-  await Promise.all(unknown.map((id) => state.removeExecution(id)));
-}
-
-/** What has to be let go of, the last first. */
-class Opened {
-  readonly #closers: (() => void | Promise<void>)[] = [];
-
-  add(close: () => void | Promise<void>): void {
-    this.#closers.push(close);
-  }
-
-  async close(): Promise<void> {
-    for (let close = this.#closers.pop(); close !== undefined; close = this.#closers.pop()) await close();
-  }
 }
 
 async function lastAcknowledgements(supervisor: Supervisor): Promise<void> {

@@ -1,4 +1,4 @@
-import { type ExecutionSummary, type Outcome, WireError } from '@outrigger/protocol';
+import { type ExecutionSummary, LIMITS, type Outcome, WireError } from '@outrigger/protocol';
 import { type Logger } from 'pino';
 import { monotonicMs } from '../clock.js';
 import { type ExecutionJournal, TOMBSTONE_MS } from '../journal/execution-journal.js';
@@ -47,6 +47,12 @@ export class KnownRuns {
   findForgotten(id: string): { readonly digest: string } | undefined {
     const tombstone = this.#options.journal.state.tombstones.get(id);
     return tombstone === undefined || tombstone.at < monotonicMs() - TOMBSTONE_MS ? undefined : tombstone;
+  }
+
+  /** Whether somebody has cancelled an execution that is not known yet. */
+  wasCancelled(id: string): boolean {
+    const at = this.#options.journal.state.rememberedCancels.get(id);
+    return at !== undefined && monotonicMs() - at <= LIMITS.cancelMemoryMs;
   }
 
   /** @throws WireError `unknown_execution` */

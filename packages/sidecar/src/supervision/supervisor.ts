@@ -1,7 +1,6 @@
 import {
   type DispatchRequest,
   type ExecutionSummary,
-  LIMITS,
   type Outcome,
   type Request,
   type Result,
@@ -16,6 +15,7 @@ import { Admitting, type AdmittingOptions } from './admitting.js';
 import { Announcer } from './announcer.js';
 import { checkDispatch, digestOf } from './dispatch-checks.js';
 import { KnownRuns, type KnownRunsOptions } from './known-runs.js';
+import { Promises } from './promises.js';
 import { Run, type RunContext } from './run.js';
 
 export interface SupervisorOptions
@@ -31,6 +31,7 @@ export class Supervisor extends Announcer {
   readonly agentId: string;
   readonly #context: RunContext;
   readonly #journal: ExecutionJournal;
+  readonly #promises: Promises;
   readonly #runs: KnownRuns;
   readonly #admitting: Admitting;
 
@@ -38,6 +39,7 @@ export class Supervisor extends Announcer {
     super(options.logger);
     this.agentId = options.agentId;
     this.#journal = options.journal;
+    this.#promises = new Promises(options.journal, options.logger);
     this.#runs = new KnownRuns(options);
     this.#admitting = new Admitting(options, (notice) => this.announce('admission', notice));
     this.#context = {
@@ -120,7 +122,7 @@ export class Supervisor extends Announcer {
     const digest = digestOf(request);
     const known = this.#runs.find(id);
     const forgotten = this.#runs.findForgotten(id);
-    const isCancelled = this.#isCancelled(id);
+    const isCancelled = this.#runs.wasCancelled(id);
     const { whenBusy } = request;
     const admission = this.#admitting.judge({ digest, known: known ?? forgotten, isCancelled, whenBusy });
 
@@ -128,7 +130,7 @@ export class Supervisor extends Announcer {
     switch (admission.verdict) {
       case 'known':
         if (known === undefined) throw new WireError('execution_forgotten', `execution ${id} has ended long ago`);
-        await this.#commit();
+        await this.#promises.commit();
         return { ...this.run(id).summary(), known: true };
       case 'conflict':
         throw new WireError('execution_conflict', `execution ${id} was dispatched before with another request`);
@@ -164,14 +166,9 @@ export class Supervisor extends Announcer {
       return { known: true, state };
     }
     if (this.#runs.findForgotten(id) !== undefined) return { known: true, state: 'ended' };
-    this.#promise({ is: 'cancel_remembered', id, at: monotonicMs() });
-    await this.#commit();
+    this.#promises.promise({ is: 'cancel_remembered', id, at: monotonicMs() });
+    await this.#promises.commit();
     return { known: false };
-  }
-
-  #isCancelled(id: string): boolean {
-    const at = this.#journal.state.rememberedCancels.get(id);
-    return at !== undefined && monotonicMs() - at <= LIMITS.cancelMemoryMs;
   }
 
   /** A host has persisted the outcome: it is not sent again. */
@@ -231,7 +228,7 @@ export class Supervisor extends Announcer {
   ): Promise<Result<'dispatch'>> {
     const run = Run.accept(init, this.#context);
     try {
-      this.#promise(run.noteOfAcceptance(init.request), ...besides);
+      this.#promises.promise(run.noteOfAcceptance(init.request), ...besides);
     } catch (error) {
       this.#admitting.withdraw(run);
       throw error;
@@ -240,7 +237,7 @@ export class Supervisor extends Announcer {
     this.#admitting.slots.add(run);
     finish?.(run);
     try {
-      await this.#commit();
+      await this.#promises.commit();
     } catch (error) {
       if (run.outcome === null) this.#withdraw(run);
       throw error;
@@ -259,29 +256,6 @@ export class Supervisor extends Announcer {
     this.#runs.remove(run);
     this.#journal.note({ is: 'withdrawn', id: run.id });
     this.#admitting.withdraw(run);
-  }
-
-  /** @throws WireError `disk_low` */
-  #promise(...records: readonly JournalRecord[]): void {
-    try {
-      this.#journal.promise(...records);
-    } catch (error) {
-      throw this.#notWritten(error);
-    }
-  }
-
-  /** @throws WireError `disk_low` */
-  async #commit(): Promise<void> {
-    try {
-      await this.#journal.commit();
-    } catch (error) {
-      throw this.#notWritten(error);
-    }
-  }
-
-  #notWritten(error: unknown): WireError {
-    this.#context.logger.error({ err: error }, 'the journal cannot be written');
-    return new WireError('disk_low', 'the agent cannot write its journal; free some space under its state folder');
   }
 
   #onOutcome(run: Run, outcome: Outcome): void {
