@@ -67,8 +67,9 @@ describe('a sidecar is killed in mid-run and started again', () => {
     await using client = await RawClient.connect(sidecar);
     const good = await client.outcome('good');
     expect(good).toMatchObject({ status: 'succeeded', survivors: 0, exit: { code: null, signal: null } });
-    expect(good.endedAt).toBeGreaterThanOrEqual(killedAt - 5);
-    expect(good.endedAt).toBeLessThanOrEqual(endedAt + 5);
+    // A file's own times come from a clock of the kernel's that is some milliseconds behind.
+    expect(good.endedAt).toBeGreaterThanOrEqual(killedAt - 50);
+    expect(good.endedAt).toBeLessThanOrEqual(endedAt + 50);
     expect(await client.outcome('silent')).toMatchObject({ status: 'failed', reason: 'crashed' });
     expect(await client.request('status')).toMatchObject({ counts: { live: 0 } });
   });
