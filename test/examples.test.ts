@@ -19,7 +19,7 @@ describe('the demo', () => {
     expect(exitCode, stdout).toBe(0);
     expect(count(/ held {2,}auth_expired: /g)).toBe(6);
     expect(count(/ killed {2,}with SIGKILL; /g)).toBe(1);
-    expect(count(/ swapped {2,}generation 3 is in force/g)).toBe(1);
+    expect(count(/ swapped {2,}generation 2 is in force/g)).toBe(1);
     expect(count(/ released {2,}/g)).toBe(3);
     expect(count(/ outcome {2,}succeeded: completed/g)).toBe(6);
     expect(count(/ outcome {2,}failed: auth_expired/g)).toBe(3);

@@ -66,7 +66,7 @@ describe.each(CLAUDE_VERSIONS)('the real Claude Code %s, whose sidecar is killed
       status: 'succeeded',
       result: 'Done.',
       attempts: 1,
-      credential: { id: 'standing', generation: 2 },
+      credential: { id: 'standing', generation: 1 },
     });
     expect(startsOf(await reading)).toBe(1);
     const log = readFileSync(join(it.sidecar.stateDir, 'executions', execution.id, '1', 'stdout'), 'utf8');
@@ -120,18 +120,18 @@ describe.each(CLAUDE_VERSIONS)('the real Claude Code %s, whose sidecar is killed
     };
     await using it = await startKillable(version, respond);
     const execution = await it.dispatch({ onCredentialFailure: 'resume' });
-    await new Promise((resolve) => it.fleet.once('credentialNeeded', resolve));
-    expect(processesIn(it.home)).toEqual([]);
-    await it.sidecar.restart();
-    expect(await it.agent.status()).toMatchObject({ counts: { live: 1 } });
-    // The credential of its own is generation 2 now, and nobody knows yet that it is the one that was refused.
-    const outcome = async () => {
-      it.fleet.on('credentialNeeded', ({ generation }) => {
-        void it.agent.swapCredential(TOKEN_B, { ifGeneration: generation }).catch(() => undefined);
-      });
-      return execution.outcome;
-    };
-    expect(await outcome()).toMatchObject({ status: 'succeeded', result: 'Done.' });
+    const needed = () =>
+      new Promise<{ generation: number | null }>((resolve) => it.fleet.once('credentialNeeded', resolve));
+    await needed();
+    // Each sidecar has the credential that was refused: that is no other one, and no reason to try again.
+    for (let n = 0; n < 2; n++) {
+      const again = needed();
+      await it.sidecar.restart();
+      expect(await again).toMatchObject({ generation: 1, reason: 'auth_revoked' });
+      expect(processesIn(it.home)).toEqual([]);
+    }
+    expect(await it.agent.swapCredential(TOKEN_B, { ifGeneration: 1 })).toBe(2);
+    expect(await execution.outcome).toMatchObject({ status: 'succeeded', result: 'Done.', attempts: 2 });
     expect(processesIn(it.home)).toEqual([]);
   });
 });

@@ -55,16 +55,21 @@ export class Agent implements AsyncDisposable {
   }: DispatchRequest & { executionId?: string }): Promise<Execution> {
     const { link } = this.#ledger;
     const prepared = link.prepare('dispatch', { executionId, request });
-    const { journalId } = this.#ledger;
-    const record = { executionId, agentId: this.id, createdAt: Date.now(), ...(journalId && { journalId }) };
-    await this.#store.putExecution(record);
-    try {
-      const summary = await link.request(prepared);
-      return new Execution(this.#ledger, this.#ledger.take(summary));
-    } catch (error) {
-      if (error instanceof WireError && isRefusal(error)) await this.#store.deleteExecution(executionId);
-      throw error;
-    }
+    return this.#ledger.whileDispatching(executionId, async () => {
+      const record = { executionId, agentId: this.id, createdAt: Date.now() };
+      const { journalId: before } = this.#ledger;
+      await this.#store.putExecution({ ...record, ...(before && { journalId: before }) });
+      try {
+        const summary = await link.request(prepared);
+        const { journalId } = this.#ledger;
+        // Another sidecar than was asked first has it.
+        if (journalId && journalId !== before) await this.#store.putExecution({ ...record, journalId });
+        return new Execution(this.#ledger, this.#ledger.take(summary));
+      } catch (error) {
+        if (error instanceof WireError && isRefusal(error)) await this.#store.deleteExecution(executionId);
+        throw error;
+      }
+    });
   }
 
   /**

@@ -42,6 +42,8 @@ export class Ledger implements LinkOwner {
   readonly admission: Admission;
   /** Executions without an acknowledged outcome. */
   readonly #trackers = new Map<string, Tracker>();
+  /** Executions that are being dispatched: the agent need not know them yet. */
+  readonly #dispatching = new Map<string, number>();
   /** Outcomes on their way from the agent to their acknowledgement. */
   readonly #concluding = new Set<Promise<void>>();
   #link: AgentLink | null = null;
@@ -98,6 +100,17 @@ export class Ledger implements LinkOwner {
     for (const tracker of this.#trackers.values()) tracker.abandon(error);
     this.#trackers.clear();
     this.admission.abandon(error);
+  }
+
+  /** While an execution is dispatched nobody is told that the agent does not know it. */
+  async whileDispatching<T>(executionId: string, dispatch: () => Promise<T>): Promise<T> {
+    const count = (by: number) => this.#dispatching.set(executionId, (this.#dispatching.get(executionId) ?? 0) + by);
+    count(1);
+    try {
+      return await dispatch();
+    } finally {
+      if (count(-1).get(executionId) === 0) this.#dispatching.delete(executionId);
+    }
   }
 
   find(executionId: string): Tracker | undefined {
@@ -214,7 +227,7 @@ export class Ledger implements LinkOwner {
    */
   async #onUnknown(executionId: string): Promise<void> {
     const record = await this.#options.store.getExecution(executionId);
-    if (record?.conclusion !== undefined) return;
+    if (record?.conclusion !== undefined || this.#dispatching.has(executionId)) return;
     const tracker = this.find(executionId);
     const then = record?.journalId ?? tracker?.journalId;
     if (then === undefined || then === this.#journalId) {

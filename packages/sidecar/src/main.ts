@@ -1,9 +1,9 @@
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { forgetSecrets, harden, type Hardening } from './hardening.js';
 import { LogOutput } from './log-output.js';
 import { OptionError } from './options/option-error.js';
 import { helpText, readOptions, type SidecarOptions } from './options/options.js';
-import { startSidecar } from './sidecar.js';
+import { type Sidecar, startSidecar } from './sidecar.js';
 import { SIDECAR_VERSION } from './version.js';
 
 const EXIT_BAD_OPTION = 2;
@@ -22,21 +22,31 @@ async function run(options: SidecarOptions, { coreDumps, warnings }: Hardening):
     logger.warn({ lines }, 'log lines were dropped: they were not read in time'),
   );
   const logger = pino({ level: options.logLevel, base: { agentId: options.agentId } }, output);
-  const sidecar = await startSidecar(options, logger);
+  const starting = startSidecar(options, logger);
+  stopOnSignals(starting, { logger, output, drainTimeoutMs: options.drainTimeoutMs });
+  const sidecar = await starting;
   [...warnings, ...options.warnings].forEach((warning) => logger.warn(warning));
   logger.debug({ coreDumps }, 'hardened');
   const token = sidecar.tokenPath === null ? '' : ` token-file=${sidecar.tokenPath}`;
   console.log(`outrigger-sidecar ready: ${sidecar.url} agent=${options.agentId}${token}`);
+}
 
+/** A signal that comes while it still starts is heeded once it has: what it takes over is to be ended as asked for. */
+function stopOnSignals(
+  starting: Promise<Sidecar>,
+  { logger, output, drainTimeoutMs }: { logger: Logger; output: LogOutput; drainTimeoutMs: number },
+): void {
   let isStopping = false;
   const onSignal = (signal: string) => {
-    const timeoutMs = isStopping ? 0 : options.drainTimeoutMs;
+    const timeoutMs = isStopping ? 0 : drainTimeoutMs;
     logger.info({ signal, timeoutMs }, isStopping ? 'ending every run' : 'draining');
     isStopping = true;
-    void sidecar
-      .stop(timeoutMs)
+    starting
+      .then((sidecar) => sidecar.stop(timeoutMs))
       .then(() => output.flush())
-      .then(() => process.exit(0));
+      .then(() => process.exit(0))
+      // Why it did not start is told by whoever has started it.
+      .catch(() => undefined);
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);

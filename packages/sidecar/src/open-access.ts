@@ -49,10 +49,13 @@ export async function openAccess(
     return { access, begin: () => undefined, close: () => provider.upstream.close() };
   }
   const gateway = await startGateway(provider, state, isAwaited ? options.gatewayRebindMs : 0);
-  const isRebound = gateway.port === state.gatewayPort;
-  state.keepGatewayPort(gateway.port);
+  try {
+    state.keepGatewayPort(gateway.port);
+  } catch (error) {
+    logger.warn({ err: error }, "the gateway's port cannot be kept; runs of now are lost with this process");
+  }
   return {
-    access: gatewayAccess(gateway, slot, { isRebound }),
+    access: gatewayAccess(gateway, slot),
     begin: () => gateway.begin(),
     close: async () => {
       await gateway.close();

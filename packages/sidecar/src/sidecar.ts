@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto';
-import { LIMITS, PROTOCOL_VERSIONS } from '@outrigger/protocol';
+import { createHmac, randomUUID } from 'node:crypto';
+import { type Credential, LIMITS, PROTOCOL_VERSIONS } from '@outrigger/protocol';
 import { type Logger } from 'pino';
 import { claudeVersion } from './claude/version.js';
 import { ExecutionJournal } from './journal/execution-journal.js';
@@ -7,6 +7,7 @@ import { fileTokens, fixedToken, type TokenSource } from './link/authenticate.js
 import { listen } from './link/server.js';
 import { type WelcomeFactory } from './link/session.js';
 import { Credentials } from './credentials/credentials.js';
+import { type Generations } from './credentials/slot.js';
 import { openAccess } from './open-access.js';
 import { Opened } from './opened.js';
 import { OptionError } from './options/option-error.js';
@@ -59,10 +60,7 @@ async function start(options: SidecarOptions, logger: Logger, opened: Opened): P
   opened.add(() => journal.close());
   const tokens = openTokens(options, state, logger);
   const markers = openMarkers(options);
-  const credentials = new Credentials(options.credentialMode, options.credential, {
-    last: journal.state.generation ?? 0,
-    note: (generation) => journal.note({ is: 'generation', generation }),
-  });
+  const credentials = new Credentials(options.credentialMode, options.credential, generationsOf(journal));
   credentials.on('notice', ({ type, ...notice }) => logger.info(notice, type.replaceAll('_', ' ')));
   const redactor = currentRedactor(() => [...credentials.slot.secrets, ...tokens.current()]);
   const isAwaited = hasRunsOfGateway(journal);
@@ -161,6 +159,17 @@ function openState({ stateDir: path, runAs }: SidecarOptions): StateFolder {
   } catch (error) {
     throw new OptionError(`--state-dir ${path}: ${(error as Error).message}`);
   }
+}
+
+/** Credentials are known again by a hash that is of no use elsewhere; they are too long to be guessed from it. */
+function generationsOf(journal: ExecutionJournal): Generations {
+  const nameOf = ({ secret }: Credential) => createHmac('sha256', journal.journalId).update(secret).digest('base64');
+  const last = journal.state.generation;
+  return {
+    last: last?.number ?? 0,
+    isLast: (credential) => last?.credential === nameOf(credential),
+    note: (generation, credential) => journal.note({ is: 'generation', generation, credential: nameOf(credential) }),
+  };
 }
 
 function openJournal(state: StateFolder, logger: Logger): ExecutionJournal {

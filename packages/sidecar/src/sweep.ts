@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { type Logger } from 'pino';
 import { endLeftovers } from './process/leftovers.js';
 import { type Marker } from './process/tree/marker.js';
@@ -16,6 +17,19 @@ export async function sweep({ state, markers, supervisor, logger }: Sweeping): P
   const ended = await endLeftovers(state.executionsPath, (id) => supervisor.isLookedAfter(id));
   ended.forEach((executionId) => logger.warn({ executionId }, 'processes were left of an execution, and were ended'));
   markers.forEach((marker) => marker.removeLeftovers());
-  const unknown = state.executionIds().filter((id) => !supervisor.isKnown(id));
-  await Promise.all(unknown.map((id) => state.removeExecution(id)));
+  await removeStray(state, supervisor, logger);
+  const unknown = state.executionIds().filter((id) => !supervisor.isWrittenDown(id));
+  for (const executionId of unknown) {
+    await state.removeExecution(executionId).catch((error: unknown) => {
+      logger.warn({ err: error, executionId }, 'cannot remove logs');
+    });
+  }
+}
+
+async function removeStray(state: StateFolder, supervisor: Supervisor, logger: Logger): Promise<void> {
+  try {
+    await state.removeStrayHanded(new Set(supervisor.settingsInUse().map((path) => dirname(path))));
+  } catch (error) {
+    logger.warn({ err: error }, 'cannot remove what was handed to runs');
+  }
 }

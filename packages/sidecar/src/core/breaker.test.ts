@@ -10,6 +10,7 @@ import {
   passageOf,
   restoreBreaker,
   retryAtOf,
+  withoutTrial,
 } from './breaker.js';
 
 const LIMITS: BreakerLimits = { failures: 3, youngMs: 100, cooldownMs: 1000, cooldownMaxMs: 8000 };
@@ -22,7 +23,7 @@ function outcome(reason: OutcomeReason, livedMs: number | null = 0, executionId 
     reason,
     message: '',
     retryable: false,
-    exit: { code: null, signal: null },
+    exit: { code: reason === 'crashed' ? 1 : null, signal: null },
     survivors: 0,
     attempts: 1,
     acceptedAt: 0,
@@ -128,10 +129,19 @@ describe('D6: after the cooldown', () => {
   });
 });
 
+it('D6: the death of a run that no sidecar saw exit says nothing: its container may have died', () => {
+  const unseen = { ...outcome('crashed', 0), exit: { code: null, signal: null } };
+  const steps = [1, 2, 3].map(() => afterOutcome(CLOSED, unseen, { nowMs: 0, limits: LIMITS }));
+  expect(steps).toEqual(steps.map(() => ({ breaker: CLOSED, news: null })));
+});
+
 describe('D6: a breaker that is restored', () => {
-  it('is as it was, without a trial', () => {
+  it('is as it was, with who is on trial, unless that one does not go on', () => {
     expect(restoreBreaker(open, 500, LIMITS)).toEqual(open);
-    expect(restoreBreaker(letIn(open, 'x', 1000) ?? CLOSED, 1000, LIMITS)).toEqual(open);
+    const onTrial = letIn(open, 'x', 1000) ?? CLOSED;
+    expect(restoreBreaker(onTrial, 1000, LIMITS)).toEqual(onTrial);
+    expect(withoutTrial(onTrial)).toEqual(open);
+    expect(restoreBreaker({ ...CLOSED, deaths: 2, trial: 'x' }, 0, LIMITS)).toEqual({ ...CLOSED, deaths: 2 });
     expect(restoreBreaker(after([death, death]), 0, LIMITS).deaths).toBe(2);
   });
 

@@ -100,19 +100,20 @@ export function afterOutcome(
 }
 
 /**
- * A breaker that was kept over a restart: nothing is on trial any more. A clock that was moved meanwhile must not keep the
- * circuit open for longer than it ever is.
+ * A breaker that was kept over a restart. A clock that was moved meanwhile must not keep the circuit open for longer than it
+ * ever is.
  */
-export function restoreBreaker(
-  kept: Pick<Breaker, 'deaths' | 'opening'>,
-  nowMs: number,
-  limits: BreakerLimits,
-): Breaker {
+export function restoreBreaker(kept: Breaker, nowMs: number, limits: BreakerLimits): Breaker {
   if (limits.failures === 0) return CLOSED;
-  const { deaths, opening } = kept;
+  const { deaths, opening, trial } = kept;
   if (opening === null) return { deaths, opening, trial: null };
   const retryAt = Math.min(opening.retryAt, nowMs + cooldownMs(opening.openings, limits));
-  return { deaths, opening: { ...opening, retryAt }, trial: null };
+  return { deaths, opening: { ...opening, retryAt }, trial };
+}
+
+/** What was on trial does not go on, and says nothing. */
+export function withoutTrial(breaker: Breaker): Breaker {
+  return { ...breaker, trial: null };
 }
 
 const DEATHS: readonly OutcomeReason[] = ['spawn_failed', 'crashed', 'no_result'];
@@ -121,9 +122,11 @@ const OF_CREDENTIAL: readonly string[] = [...HOLD_REASONS, 'hold'];
 
 /** What an outcome says about the agent. */
 function lessonOf(outcome: Outcome, { youngMs }: BreakerLimits): 'succeeded' | 'died_young' | 'lived' | 'nothing' {
-  const { status, reason, startedAt, endedAt } = outcome;
+  const { status, reason, startedAt, endedAt, exit } = outcome;
   if (status === 'succeeded') return 'succeeded';
   if (OF_CREDENTIAL.includes(reason)) return 'nothing';
+  // Nobody saw it exit, as the sidecar was not there: what ended it may have been the end of the container.
+  if (reason === 'crashed' && exit.code === null && exit.signal === null) return 'nothing';
   const livedMs = startedAt === undefined ? 0 : endedAt - startedAt;
   if (livedMs >= youngMs) return 'lived';
   return DEATHS.includes(reason) ? 'died_young' : 'nothing';

@@ -12,7 +12,7 @@ export function afterFailure(effect: Effect, at: number, message: string): Lifec
     case 'spawn':
       return { type: 'launch_failed', at, message: `cannot start the process: ${message}` };
     case 'adopt':
-      return { type: 'adoption_failed', at, message: `cannot take over the process: ${message}` };
+      return { type: 'adoption_failed', at, message: `cannot take over the process: ${message}`, survivors: null };
     case 'read_logs':
       return { type: 'logs_read' };
     case 'kill':

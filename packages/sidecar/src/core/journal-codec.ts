@@ -25,28 +25,34 @@ export function encodeRecord(record: JournalRecord, checksum: Checksum): Uint8Ar
 }
 
 export interface DecodedJournal {
+  /** Every sound one, in order. */
   readonly records: readonly JournalRecord[];
-  /** Length of the sound beginning; what follows was torn or damaged. */
+  /** Up to the end of the last sound record; what follows was torn. */
   readonly soundBytes: number;
-  /** Lines behind the sound beginning, a torn one included. */
-  readonly lostLines: number;
+  /** Lines behind that, a torn one included: a tail that was being written when the power went, and that promised nothing. */
+  readonly tornLines: number;
+  /** Lines between sound ones: something that was promised is not known any more. */
+  readonly damagedLines: number;
 }
 
-/**
- * The records up to the first that is torn or damaged: what comes behind it may lack what it rests on. A tail that was
- * being written when the power went is such a record, and nothing that was promised is in it.
- */
 export function decodeJournal(bytes: Uint8Array, checksum: Checksum): DecodedJournal {
   const records: JournalRecord[] = [];
-  let at = 0;
-  while (at < bytes.length) {
+  let soundBytes = 0;
+  let badLines = 0;
+  let damagedLines = 0;
+  for (let at = 0; at < bytes.length;) {
     const end = bytes.indexOf(NEWLINE, at);
     const record = end === -1 ? null : decodeLine(bytes.subarray(at, end), checksum);
-    if (record === null) break;
+    at = end === -1 ? bytes.length : end + 1;
+    if (record === null) {
+      badLines++;
+      continue;
+    }
     records.push(record);
-    at = end + 1;
+    soundBytes = at;
+    damagedLines = badLines;
   }
-  return { records, soundBytes: at, lostLines: countLines(bytes.subarray(at)) };
+  return { records, soundBytes, tornLines: badLines - damagedLines, damagedLines };
 }
 
 function decodeLine(line: Uint8Array, checksum: Checksum): JournalRecord | null {
@@ -62,9 +68,4 @@ function decodeLine(line: Uint8Array, checksum: Checksum): JournalRecord | null 
 
 function prefixOf(json: Uint8Array, checksum: Checksum): string {
   return `${checksum(json).toString(16).padStart(8, '0')} `;
-}
-
-function countLines(bytes: Uint8Array): number {
-  const ends = bytes.reduce((count, byte) => (byte === NEWLINE ? count + 1 : count), 0);
-  return bytes.length === 0 || bytes.at(-1) === NEWLINE ? ends : ends + 1;
 }

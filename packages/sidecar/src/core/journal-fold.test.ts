@@ -5,7 +5,7 @@ import { foldJournal, JournalFold, REMEMBERED_CANCELS_MAX } from './journal-fold
 import { recordsOf } from './journal-records.js';
 import { type JournalRecord, type JournalState } from './journal-state.js';
 
-const start = { marks: { rlimit: '1' }, placeholderHash: null, settings: null };
+const start = { marks: { rlimit: '1' }, placeholderHash: null, gatewayPort: null, settings: null };
 const starting = (attempt: number, more: object = {}) =>
   ({ is: 'starting', id: 'a', attempt, session: 'start', sessionId: 's', start, ...more }) as const;
 const launched = (attempt: number, at = 7) =>
@@ -118,7 +118,13 @@ it('a cancel is remembered until what it is for is accepted', () => {
 });
 
 it('the generation never goes back, and the first header counts', () => {
-  const generations = [5, 3].map((generation) => ({ is: 'generation', generation }) as const);
+  const generations = [5, 3].map(
+    (generation) => ({ is: 'generation', generation, credential: `c${generation}` }) as const,
+  );
   const state = foldJournal([HEADER, ...generations, { ...HEADER, journalId: 'other' }]);
-  expect(state).toMatchObject({ generation: 5, journalId: 'journal-1', machineBootId: 'boot-1' });
+  expect(state).toMatchObject({
+    generation: { number: 5, credential: 'c5' },
+    journalId: 'journal-1',
+    machineBootId: 'boot-1',
+  });
 });

@@ -18,7 +18,7 @@ export class JournalFold {
   readonly #tombstones = new Map<string, { digest: string; at: number }>();
   readonly #rememberedCancels = new Map<string, number>();
   #header: Extract<JournalRecord, { is: 'journal' }> | null = null;
-  #generation: number | null = null;
+  #generation: JournalState['generation'] = null;
 
   constructor(records: Iterable<JournalRecord> = []) {
     for (const record of records) this.take(record);
@@ -51,7 +51,8 @@ export class JournalFold {
         this.#header ??= record;
         break;
       case 'generation':
-        this.#generation = Math.max(this.#generation ?? 0, record.generation);
+        if (record.generation < (this.#generation?.number ?? 0)) break;
+        this.#generation = { number: record.generation, credential: record.credential };
         break;
       case 'cancel_remembered':
         if (!executions.has(record.id)) putLast(this.#rememberedCancels, record.id, record.at, REMEMBERED_CANCELS_MAX);
@@ -147,6 +148,9 @@ function advance(execution: JournalledExecution, record: ExecutionRecord): Journ
     }
     case 'acknowledged':
       return { ...execution, isAcknowledged: true };
+    // A later version may write what this one need not understand; where it must, the version of the journal is another one.
+    default:
+      return execution;
   }
 }
 

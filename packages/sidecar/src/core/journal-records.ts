@@ -9,11 +9,15 @@ export function recordsOf(state: JournalState): JournalRecord[] {
       : [{ is: 'journal', version: JOURNAL_VERSION, journalId, machineBootId, epochAtZeroMs }];
   return [
     ...header,
-    ...(generation === null ? [] : [{ is: 'generation', generation } as const]),
+    ...(generation === null ? [] : [recordOfGeneration(generation)]),
     ...[...state.tombstones].map(([id, { digest, at }]) => ({ is: 'forgotten', id, digest, at }) as const),
     ...[...state.rememberedCancels].map(([id, at]) => ({ is: 'cancel_remembered', id, at }) as const),
     ...[...state.executions.values()].flatMap(recordsOfExecution),
   ];
+}
+
+function recordOfGeneration({ number, credential }: NonNullable<JournalState['generation']>): JournalRecord {
+  return { is: 'generation', generation: number, credential };
 }
 
 function recordsOfExecution(execution: JournalledExecution): JournalRecord[] {

@@ -23,7 +23,7 @@ import { restoreLife } from './journal-restore.js';
 import { type JournalRecord } from './journal-state.js';
 import { type LifecycleLimits, stateOf } from './lifecycle-state.js';
 
-const start = { marks: {}, placeholderHash: null, settings: null };
+const start = { marks: {}, placeholderHash: null, gatewayPort: null, settings: null };
 const starting = (attempt = 1, session: 'start' | 'resume' = 'start') =>
   ({ is: 'starting', id: 'a', attempt, session, sessionId: 's', start }) as const;
 const launchedAt = (at: number, attempt = 1) =>
@@ -43,17 +43,19 @@ const suspended = (more: Partial<Extract<JournalRecord, { is: 'suspended' }>> = 
     ...more,
   }) as const;
 
-function restore(
-  records: JournalRecord[],
-  {
-    nowMs = 50,
-    limits = LIMITS,
-    isQueued = false,
-  }: { nowMs?: number; limits?: LifecycleLimits; isQueued?: boolean } = {},
-) {
-  const execution = foldJournal([{ ...accepted('a'), isQueued }, ...records]).executions.get('a');
+interface Beginning {
+  readonly nowMs?: number;
+  readonly limits?: LifecycleLimits;
+  readonly isQueued?: boolean;
+  readonly refused?: 'at_capacity';
+}
+
+/** Accepted at 0, and waits for a slot until 100. */
+function restore(records: JournalRecord[], { nowMs = 50, limits = LIMITS, ...beginning }: Beginning = {}) {
+  const begin = { ...accepted('a'), acceptedAtMs: 0, ...beginning };
+  const execution = foldJournal([begin, ...records]).executions.get('a');
   if (execution === undefined) throw new Error('it is not known');
-  return restoreLife(execution, limits, nowMs);
+  return restoreLife(execution, { limits, queueTimeoutMs: 100, nowMs });
 }
 
 describe('what was accepted and never started', () => {
@@ -62,6 +64,18 @@ describe('what was accepted and never started', () => {
     expect([state.phase, effects]).toEqual(['queued', []]);
     expect(tell([slotFree], state).effects).toEqual([{ do: 'prepare' }]);
     expect(tell([queueTimeout(40)], state).state.verdict).toMatchObject({ reason: 'queue', at: 40 });
+  });
+
+  it('does not, where its time was over meanwhile (I7)', () => {
+    const { state, effects } = restore([], { isQueued: true, nowMs: 100 });
+    expect(state).toMatchObject({ phase: 'ended', verdict: { status: 'timed_out', reason: 'queue', at: 100 } });
+    expect(names(effects)).toEqual(['announce_ending', 'announce_outcome']);
+  });
+
+  it('is not started where it was refused (D1)', () => {
+    const { state, effects } = restore([], { refused: 'at_capacity' });
+    expect(state).toMatchObject({ phase: 'ended', verdict: { status: 'skipped', reason: 'at_capacity', at: 0 } });
+    expect(names(effects)).toEqual(['announce_ending', 'announce_outcome']);
   });
 
   it('is prepared at once where it had a slot', () => {
@@ -199,10 +213,10 @@ it('what has ended has ended: the outcome says when, on the clock of the accepta
   expect(state).toMatchObject({
     phase: 'ended',
     attempt: 2,
-    startedAt: 1100,
-    verdict: { status: 'succeeded', reason: 'completed', at: 1200 },
-    endedAt: 1300,
-    since: 1300,
+    startedAt: 100,
+    verdict: { status: 'succeeded', reason: 'completed', at: 200 },
+    endedAt: 300,
+    since: 300,
     heldMs: 4,
     survivors: 0,
   });

@@ -18,7 +18,10 @@ import { holdTimeout } from './verdict.js';
  *   ended                                     ended         nothing
  * ```
  */
-export function restoreLife(execution: JournalledExecution, limits: LifecycleLimits, nowMs: number): Step {
+export function restoreLife(
+  execution: JournalledExecution,
+  { limits, queueTimeoutMs, nowMs }: { limits: LifecycleLimits; queueTimeoutMs: number; nowMs: number },
+): Step {
   const { outcome, verdict, suspended, attempts, accepted, cancelled, startedAt, resumesLeft, refusal } = execution;
   const latest = attempts.at(-1);
   const life: Lifecycle = {
@@ -34,7 +37,7 @@ export function restoreLife(execution: JournalledExecution, limits: LifecycleLim
     since: latest?.launched?.at ?? null,
   };
   if (outcome !== null) return done(restoreEnded(life, execution, outcome));
-  if (latest === undefined) return goOnUnstarted(life, nowMs);
+  if (latest === undefined) return goOnUnstarted(life, accepted, { queueTimeoutMs, nowMs });
   if (verdict !== null) return { state: { ...life, phase: 'killing', verdict, since: verdict.at }, effects: [ADOPT] };
   if (suspended !== null) {
     const { next: session, failure } = suspended;
@@ -57,11 +60,20 @@ function done(state: Lifecycle): Step {
   return { state, effects: [] };
 }
 
-/** One that was cancelled before anything was started is not started any more. */
-function goOnUnstarted(life: Lifecycle, nowMs: number): Step {
+/** One that was refused, cancelled, or has waited for too long before anything was started is not started any more. */
+function goOnUnstarted(
+  life: Lifecycle,
+  { refused, acceptedAtMs }: JournalledExecution['accepted'],
+  { queueTimeoutMs, nowMs }: { queueTimeoutMs: number; nowMs: number },
+): Step {
+  if (refused !== undefined) return step(life, { type: 'refused', at: acceptedAtMs, reason: refused });
   const [cancel] = life.observations;
-  if (cancel === undefined) return { state: life, effects: life.phase === 'queued' ? [] : [{ do: 'prepare' }] };
-  return step({ ...life, phase: 'preparing' }, { type: 'prepared', at: Math.max(nowMs, cancel.at) });
+  if (cancel !== undefined) {
+    return step({ ...life, phase: 'preparing' }, { type: 'prepared', at: Math.max(nowMs, cancel.at) });
+  }
+  if (life.phase !== 'queued') return { state: life, effects: [{ do: 'prepare' }] };
+  const waitsUntil = acceptedAtMs + queueTimeoutMs;
+  return waitsUntil > nowMs ? done(life) : step(life, { type: 'queue_timeout', at: waitsUntil });
 }
 
 /** What runs sets them again when it is found. */

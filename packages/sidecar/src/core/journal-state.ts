@@ -1,4 +1,4 @@
-import { type DispatchRequest, type Outcome, type Verdict } from '@outrigger/protocol';
+import { type DispatchRequest, type Outcome, type ReasonOf, type Verdict } from '@outrigger/protocol';
 import { type Hold, type Lifecycle, type Refusal, type SessionUse } from './lifecycle-state.js';
 
 /** Raised when an older sidecar would misunderstand what a newer one writes. */
@@ -27,6 +27,8 @@ export type JournalRecord =
       acceptedAtEpochMs: number;
       acceptedAtMs: number;
       isQueued: boolean;
+      /** Admission said no, and the caller wants that recorded: nothing is ever started for it. */
+      refused?: ReasonOf<'skipped'>;
     }
   /** The acceptance could not be promised, so there was none. */
   | { is: 'withdrawn'; id: string }
@@ -54,7 +56,8 @@ export type JournalRecord =
   | { is: 'acknowledged'; id: string }
   /** The logs are gone; the id is still known. */
   | { is: 'forgotten'; id: string; digest: string; at: number }
-  | { is: 'generation'; generation: number }
+  /** `credential`: by which it is known again, without telling what it is. */
+  | { is: 'generation'; generation: number; credential: string | null }
   | { is: 'cancel_remembered'; id: string; at: number };
 
 /** Where the logs of an execution's attempts end, the first attempt first. */
@@ -72,6 +75,8 @@ export interface AttemptStart {
   readonly marks: Readonly<Record<string, string>>;
   /** By which its requests to the gateway are known; null: it has none. */
   readonly placeholderHash: string | null;
+  /** Where they are sent to; null: to no gateway. */
+  readonly gatewayPort: number | null;
   /** The file with its settings; null: it has none. */
   readonly settings: string | null;
 }
@@ -109,7 +114,8 @@ export interface JournalState {
   readonly journalId: string | null;
   readonly machineBootId: string | null;
   readonly epochAtZeroMs: number | null;
-  readonly generation: number | null;
+  /** The last one that was given away, and to which credential. */
+  readonly generation: { readonly number: number; readonly credential: string | null } | null;
   /** In the order of acceptance. */
   readonly executions: ReadonlyMap<string, JournalledExecution>;
   /** Ids that are known though nothing else of them is kept: the digest of their dispatch, and since when. */

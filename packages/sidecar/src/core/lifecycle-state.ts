@@ -153,7 +153,8 @@ export type LifecycleEvent =
   | { type: 'never_started'; at: number }
   /** The process of an execution that is being ended, or what is left of it, was taken over from another sidecar. */
   | { type: 'adopted'; at: number }
-  | { type: 'adoption_failed'; at: number; message: string }
+  /** It could not be taken over. What there was of it has been killed, as far as `survivors` says. */
+  | { type: 'adoption_failed'; at: number; message: string; survivors: number | null }
   /** The gateway that the process calls is not there any more. */
   | { type: 'gateway_lost'; at: number }
   | { type: 'launch_failed'; at: number; message: string }

@@ -48,10 +48,13 @@ export function step(state: Lifecycle, event: LifecycleEvent): Step {
         ? { state, effects: [{ do: 'kill', graceMs: graceLeft(state, event.at) }] }
         : unchanged(state);
 
-    case 'adoption_failed':
-      return state.phase === 'spawning'
-        ? step(state, { ...event, type: 'launch_failed' })
-        : step(state, { type: 'tree_dead', at: event.at, survivors: null });
+    case 'adoption_failed': {
+      const { at, message, survivors } = event;
+      if (state.phase !== 'spawning') return step(state, { type: 'tree_dead', at, survivors });
+      const reason = state.startedAt === null ? 'spawn_failed' : 'crashed';
+      const failed = observe({ ...state, launchError: message, survivors }, { kind: 'failed', reason, at });
+      return endUnstarted(failed, at);
+    }
 
     case 'turn_started':
       return onStream(state, { isTurnOpen: true });

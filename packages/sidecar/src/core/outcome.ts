@@ -100,7 +100,8 @@ const NOT_TOLD_BY_RUN: readonly OutcomeReason[] = ['crashed', 'no_result', 'out_
 /** One sentence for people: what happened, and what the process said of it. */
 export function describe(verdict: Verdict, lifecycle: Lifecycle, report: RunReport): string {
   const { meaning } = OUTCOME_REASONS[verdict.reason];
-  if (verdict.reason === 'spawn_failed' && lifecycle.launchError !== null) return lifecycle.launchError;
+  const { launchError } = lifecycle;
+  if (launchError !== null && ['spawn_failed', 'crashed'].includes(verdict.reason)) return launchError;
   const said = lifecycle.refusal?.reason === verdict.reason ? lifecycle.refusal.message : '';
   if (said !== '' && said !== meaning) return `${meaning} The provider said: ${said}`;
   if (verdict.reason === 'crashed' && lifecycle.exit !== null) return describeCrash(lifecycle.exit, report);

@@ -44,15 +44,20 @@ function resultObservation(state: Lifecycle): Observation | null {
   if (result.failure !== null) return { kind: 'failed', reason: result.failure, at: result.at };
   if (settledAt !== null) return { kind: 'completed', at: Math.min(at, Math.max(result.at, settledAt)) };
   const isAnotherDue = state.openTasks > 0 || state.taskEndedAt !== null;
-  const hasCrashed = exit !== null && exit.code !== 0 && exit.at < (graceEnd(state) ?? Infinity);
+  const hasCrashed = exit !== null && isBad(exit) && exit.at < (graceEnd(state) ?? Infinity);
   return isAnotherDue && hasCrashed ? null : { kind: 'completed', at };
+}
+
+/** How one exited whom nobody saw end is not known, and nothing against it. */
+function isBad({ code, signal }: Exit): boolean {
+  return signal !== null || (code !== null && code !== 0);
 }
 
 /** Whoever was killed did not end for what stderr tells of. */
 function exitReason(exit: Exit, stderrFailure: ReasonOf<'failed'> | null): ReasonOf<'failed'> {
   if (exit.code === 0) return 'no_result';
   if (exit.isOutOfMemory === true) return 'out_of_memory';
-  return exit.code === null ? 'crashed' : (stderrFailure ?? 'crashed');
+  return exit.signal !== null ? 'crashed' : (stderrFailure ?? 'crashed');
 }
 
 /**

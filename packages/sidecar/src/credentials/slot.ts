@@ -13,11 +13,13 @@ export interface CredentialInForce {
 export interface Generations {
   /** The last one; 0: there was none. */
   readonly last: number;
+  /** Whether the last one was that of this credential. */
+  isLast(credential: Credential): boolean;
   /** Called with each one before anybody hears of it. */
-  note(generation: number): void;
+  note(generation: number, credential: Credential): void;
 }
 
-const FROM_THE_FIRST: Generations = { last: 0, note: () => undefined };
+const FROM_THE_FIRST: Generations = { last: 0, isLast: () => false, note: () => undefined };
 
 /** The one credential the agent works with. Kept in memory and nowhere else. */
 export class CredentialSlot {
@@ -27,12 +29,14 @@ export class CredentialSlot {
   readonly #generations: Generations;
   readonly #listeners = new Set<(current: CredentialInForce) => void>();
 
-  /** @param standing May be another one than was in force last, so it has a generation of its own. */
+  /** @param standing Has a generation of its own unless it was in force last: who was refused it waits for another one. */
   constructor(standing: Credential | null, generations = FROM_THE_FIRST) {
     this.#generations = generations;
     this.#lastGeneration = generations.last;
     this.#secrets = standing === null ? [] : [standing.secret];
-    if (standing !== null) this.#current = this.#next(standing);
+    if (standing === null) return;
+    const isKnown = generations.last > 0 && generations.isLast(standing);
+    this.#current = isKnown ? { credential: standing, generation: generations.last } : this.#next(standing);
   }
 
   get current(): CredentialInForce | null {
@@ -74,7 +78,7 @@ export class CredentialSlot {
 
   #next(credential: Credential): CredentialInForce {
     this.#lastGeneration += 1;
-    this.#generations.note(this.#lastGeneration);
+    this.#generations.note(this.#lastGeneration, credential);
     return { credential, generation: this.#lastGeneration };
   }
 

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { copyFileSync } from 'node:fs';
 import { LIMITS } from '@outrigger/protocol';
 import { type Logger } from 'pino';
 import { machineBootId, monotonicMs } from '../clock.js';
@@ -7,13 +8,17 @@ import { rebaseJournal } from '../core/journal-rebase.js';
 import { recordsOf } from '../core/journal-records.js';
 import { type JournalSizeLimits } from '../core/journal-size.js';
 import { JOURNAL_VERSION, type JournalRecord, type JournalState } from '../core/journal-state.js';
+import { type DecodedJournal } from '../core/journal-codec.js';
 import { type Disk } from './disk.js';
+import { JournalError } from './journal-error.js';
 import { Journal } from './journal.js';
 
 /** How long an id is known of which nothing else is. */
 export const TOMBSTONE_MS = 30 * 24 * 60 * 60 * 1000;
 /** Between tries to write down what could not be written when it happened. */
 const CATCH_UP_MS = 5000;
+/** As many records that could not be written are kept to be written later; beyond it the whole file is made anew. */
+const UNWRITTEN_MAX = 1000;
 
 export interface ExecutionJournalOptions {
   readonly logger: Logger;
@@ -32,17 +37,21 @@ export class ExecutionJournal {
   readonly #logger: Logger;
   readonly #isOfThisBoot: boolean;
   #fold: JournalFold;
-  /** Something was not written that holds. */
-  #isBehind = false;
+  /** What holds and was not written; null: so much that only a new file has it all. */
+  #unwritten: JournalRecord[] | null = [];
+  /** A new file costs time and room, so it is not tried with every call. */
+  #nextRewriteAt = 0;
+  #isToldBehind = false;
   #catchUpTimer: NodeJS.Timeout | undefined;
 
-  private constructor(journal: Journal, records: readonly JournalRecord[], options: ExecutionJournalOptions) {
+  private constructor(journal: Journal, { records, damagedLines }: DecodedJournal, options: ExecutionJournalOptions) {
     this.#journal = journal;
     this.#logger = options.logger;
     this.#fold = new JournalFold(records);
     const bootId = options.bootId ?? machineBootId();
     this.#isOfThisBoot = this.#fold.state.machineBootId === bootId;
     if (!this.#isOfThisBoot) this.#rebase(bootId);
+    if (damagedLines > 0) this.#rename();
   }
 
   /**
@@ -60,10 +69,13 @@ export class ExecutionJournal {
       epochAtZeroMs: epochAtZeroMs(),
     } as const;
     const { journal, content } = Journal.open(path, header, options);
-    const { lostLines, soundBytes } = content;
-    if (lostLines > 0)
-      logger.warn({ path, lostLines, soundBytes }, 'the end of the journal was damaged and is cut off');
-    return new ExecutionJournal(journal, content.records, options);
+    const { tornLines, damagedLines, soundBytes } = content;
+    if (tornLines > 0) logger.warn({ path, tornLines, soundBytes }, 'the end of the journal was torn and is cut off');
+    if (damagedLines > 0) {
+      logger.error({ path, damagedLines }, 'the journal is damaged: of some executions nothing is known any more');
+      keepCopy(path, logger);
+    }
+    return new ExecutionJournal(journal, content, options);
   }
 
   /** Names what is remembered: another one than last time means that nothing is. */
@@ -97,9 +109,10 @@ export class ExecutionJournal {
   note(record: JournalRecord): void {
     this.#fold.take(record);
     try {
-      if (this.#isBehind) this.#catchUp();
-      else this.#journal.append(record);
+      this.#catchUp();
+      this.#journal.append(record);
     } catch (error) {
+      this.#leaveUnwritten(record);
       this.#fallBehind(error);
       return;
     }
@@ -110,6 +123,7 @@ export class ExecutionJournal {
   async commit(): Promise<void> {
     this.#catchUp();
     await this.#journal.commit();
+    this.#isToldBehind = false;
   }
 
   /** Resolves when all that holds is on the disk, or cannot be put there for now. */
@@ -129,16 +143,31 @@ export class ExecutionJournal {
 
   /** @throws JournalError */
   #catchUp(): void {
-    if (!this.#isBehind) return;
-    this.#journal.rewrite(this.#live());
-    this.#isBehind = false;
+    if (this.#unwritten === null) this.#rewrite();
+    else if (this.#unwritten.length > 0) this.#journal.append(...this.#unwritten);
+    else return;
+    this.#unwritten = [];
     clearTimeout(this.#catchUpTimer);
     this.#logger.info('the journal is complete again');
   }
 
+  /** @throws JournalError */
+  #rewrite(): void {
+    const nowMs = monotonicMs();
+    if (nowMs < this.#nextRewriteAt)
+      throw new JournalError('unwritable', 'the journal could not be made anew just now');
+    this.#nextRewriteAt = nowMs + CATCH_UP_MS;
+    this.#journal.rewrite(this.#live());
+  }
+
+  #leaveUnwritten(record: JournalRecord): void {
+    if (this.#unwritten !== null && this.#unwritten.length < UNWRITTEN_MAX) this.#unwritten.push(record);
+    else this.#unwritten = null;
+  }
+
   #fallBehind(error: unknown): void {
-    if (!this.#isBehind) this.#logger.error({ err: error }, 'the journal cannot be written; it is tried again');
-    this.#isBehind = true;
+    if (!this.#isToldBehind) this.#logger.error({ err: error }, 'the journal cannot be written; it is tried again');
+    this.#isToldBehind = true;
     clearTimeout(this.#catchUpTimer);
     this.#catchUpTimer = setTimeout(() => void this.settle(), CATCH_UP_MS);
     this.#catchUpTimer.unref();
@@ -164,8 +193,31 @@ export class ExecutionJournal {
     const before = this.#fold.state;
     const now = epochAtZeroMs();
     const moved = rebaseJournal(before, (before.epochAtZeroMs ?? now) - now);
-    this.#fold = new JournalFold(recordsOf({ ...moved, machineBootId: bootId, epochAtZeroMs: now }));
-    this.#journal.rewrite(this.#live());
+    this.#replace({ ...moved, machineBootId: bootId, epochAtZeroMs: now });
+  }
+
+  /** Not all is known any more that was promised under its name. */
+  #rename(): void {
+    this.#replace({ ...this.#fold.state, journalId: randomUUID() });
+  }
+
+  #replace(state: JournalState): void {
+    this.#fold = new JournalFold(recordsOf(state));
+    this.#unwritten = null;
+    try {
+      this.#catchUp();
+    } catch (error) {
+      this.#fallBehind(error);
+    }
+  }
+}
+
+/** For whoever wants to know what has become of it. */
+function keepCopy(path: string, logger: Logger): void {
+  try {
+    copyFileSync(path, `${path}.damaged`);
+  } catch (error) {
+    logger.warn({ err: error }, 'no copy of the damaged journal can be kept');
   }
 }
 

@@ -8,7 +8,7 @@ import { Journal } from './journal.js';
 it('a journal begins with its header, and is read again with all that was appended', () => {
   const path = newJournalPath();
   const { journal, content } = openJournal(path);
-  expect(content).toMatchObject({ records: [HEADER], lostLines: 0 });
+  expect(content).toMatchObject({ records: [HEADER], tornLines: 0 });
   journal.append(accepted('a'));
   expect(openJournal(path).content.records).toEqual([HEADER, accepted('a')]);
 });
@@ -50,7 +50,7 @@ it('a journal whose last record is torn anywhere goes on behind the one before (
     const torn = Journal.open(path, HEADER);
     torn.journal.append(accepted('c'));
     void torn.journal.close();
-    expect(torn.content).toMatchObject({ records: [HEADER, accepted('a', 'é€😀')], lostLines: 1 });
+    expect(torn.content).toMatchObject({ records: [HEADER, accepted('a', 'é€😀')], tornLines: 1 });
     expect(recordsIn(path)).toEqual([HEADER, accepted('a', 'é€😀'), accepted('c')]);
   }
 });

@@ -67,7 +67,7 @@ export class Journal {
     const content = readJournal(path);
     try {
       const journal = new Journal(path, content.soundBytes, { disk, sizeLimits });
-      if (content.lostLines > 0) journal.#cutTornEnd();
+      if (content.tornLines > 0) journal.#cutTornEnd();
       // What was read is acted on, so it must not be lost with the machine.
       disk.syncNow(journal.#fd);
       return { journal, content };

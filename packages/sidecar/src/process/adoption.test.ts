@@ -117,9 +117,16 @@ describe.each(METHODS)('found again by %s, a run', (method) => {
 });
 
 it('where a mark cannot be looked for, it is not said that nothing runs', async () => {
-  const noted = { marks: { cgroup: '/sys/fs/cgroup/outrigger-1-1-1-gone' }, leader: null, since: 0 };
+  const noted = { marks: { another: 'mark' }, leader: null, since: 0 };
   const { attempt } = attemptOn(createAttemptFiles());
   expect(await adopt(attempt, { noted })).toBe('nothing_found');
+  expect(await attempt.kill(0)).toBeNull();
+});
+
+it.runIf(METHODS.includes('cgroup'))('a cgroup that is not there any more holds nobody', async () => {
+  const noted = { marks: { cgroup: '/sys/fs/cgroup/outrigger-1-1-1-gone' }, leader: null, since: 0 };
+  const { attempt } = attemptOn(createAttemptFiles());
+  expect(await adopt(attempt, { noted })).toBe('nothing_runs');
 });
 
 it('a process that has got the pid of a run by now is not adopted, and not killed (P5)', async () => {
@@ -181,7 +188,7 @@ it.runIf(METHODS.includes('cgroup'))('a cgroup that was restored is no leftover,
   expect(existsSync(folder)).toBe(true);
   mark?.release();
   await poll(() => existsSync(folder)).toBe(false);
-  expect(marker?.restore(folder)).toBeNull();
+  expect(marker?.restore(folder)?.members()).toEqual([]);
   // Nothing else is ever taken for the group of a run.
   expect(marker?.restore(dirname(folder))).toBeNull();
 });

@@ -131,7 +131,9 @@ export class Attempt {
     if (leader === null) {
       tree.release();
       this.#tree = null;
-      return tree.hasAllMarks && !this.#closed.signal.aborted ? 'nothing_runs' : 'nothing_found';
+      if (tree.hasAllMarks && !this.#closed.signal.aborted) return 'nothing_runs';
+      this.#survivorsOfNobody = null;
+      return 'nothing_found';
     }
     this.#hooks.onLaunched(noted === null ? Math.max(since, startedAt(leader, monotonicMs())) : since, leader);
     void this.#follow(leader, since);

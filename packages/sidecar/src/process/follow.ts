@@ -17,6 +17,8 @@ export interface FollowOptions {
   readonly onLine: (line: string) => void;
   /** Called when all there was has been read. */
   readonly onCaughtUp: () => void;
+  /** The log cannot be read: nothing more comes of it. */
+  readonly onFailed: (error: Error) => void;
 }
 
 /** Hands the lines of a growing log to the supervisor, each once and in order. */
@@ -26,6 +28,7 @@ export class LogFollower {
   #partsBytes = 0;
   #isPassingOver = false;
   #position = 0;
+  #hasFailed = false;
   #scheduled: NodeJS.Immediate | null = null;
 
   constructor(options: FollowOptions) {
@@ -34,7 +37,7 @@ export class LogFollower {
 
   /** The log may have grown. */
   pump(): void {
-    if (this.#scheduled === null) this.#turn();
+    if (this.#scheduled === null && !this.#hasFailed) this.#turn();
   }
 
   stop(): void {
@@ -45,7 +48,8 @@ export class LogFollower {
   #turn(): void {
     this.#scheduled = null;
     for (let turnBytes = 0; turnBytes < TURN_BYTES;) {
-      const bytes = this.#options.log.read(chunk, this.#position);
+      const bytes = this.#read();
+      if (bytes === null) return;
       if (bytes === 0) {
         if (this.#position === this.#options.log.end) this.#endLine();
         this.#options.onCaughtUp();
@@ -56,6 +60,16 @@ export class LogFollower {
       this.#take(chunk.subarray(0, bytes));
     }
     this.#scheduled = setImmediate(() => this.#turn());
+  }
+
+  #read(): number | null {
+    try {
+      return this.#options.log.read(chunk, this.#position);
+    } catch (error) {
+      this.#hasFailed = true;
+      this.#options.onFailed(error as Error);
+      return null;
+    }
   }
 
   #take(bytes: Buffer): void {

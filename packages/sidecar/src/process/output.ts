@@ -24,6 +24,7 @@ export interface OutputHooks {
   onOutputLimit(at: number): void;
   /** There is more to read for whoever follows the logs. */
   onGrowth(): void;
+  /** The logs are followed by looking now and then only, or one of them not at all. */
   onDegraded(error: Error): void;
 }
 
@@ -57,6 +58,7 @@ export class Output {
       mayMatter,
       onLine: (line) => this.#onLine(line),
       onCaughtUp: () => this.#onCaughtUp(),
+      onFailed: (error) => this.#onUnreadable(error),
     });
     this.stdout.open();
     try {
@@ -98,9 +100,7 @@ export class Output {
     this.#wallOffsetMs = monotonicMs() - Date.now();
     this.#grewAt = this.#lastWrittenAt();
     this.#size = this.stdout.size() + this.stderr.size();
-    this.#follower.pump();
-    this.#hooks.onGrowth();
-    this.#checkLimit();
+    this.#look();
     await this.#caughtUp.promise;
   }
 
@@ -145,6 +145,10 @@ export class Output {
     if (size === this.#size) return;
     this.#size = size;
     this.#grewAt = monotonicMs();
+    this.#look();
+  }
+
+  #look(): void {
     this.#follower.pump();
     this.#hooks.onGrowth();
     this.#checkLimit();
@@ -169,6 +173,12 @@ export class Output {
     this.#wallOffsetMs = null;
     this.#caughtUp.resolve();
     if (this.stdout.end !== null) this.#resolveLastRead?.();
+  }
+
+  /** A log that cannot be read tells nothing more, and nobody waits for it. */
+  #onUnreadable(error: Error): void {
+    this.#hooks.onDegraded(error);
+    this.#onCaughtUp();
   }
 
   #lastWrittenAt(): number {

@@ -1,10 +1,12 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
   statfsSync,
@@ -64,12 +66,13 @@ export class StateFolder {
 
   /** @throws Error When the folder cannot be made, or belongs to a sidecar that is alive. */
   constructor(path: string, runUser: RunUser | null) {
-    this.path = path;
     this.#runUser = runUser;
     mkdirSync(path, { recursive: true, mode: PRIVATE_FOLDER });
     chmodSync(path, PRIVATE_FOLDER);
+    // The kernel tells whose files a process has open by their real names.
+    this.path = realpathSync(path);
     this.#lock = lockFile(join(path, 'lock'));
-    for (const folder of [this.#asidePath, this.bodiesPath]) rmSync(folder, { recursive: true, force: true });
+    for (const folder of [this.#asidePath, this.bodiesPath]) removeIfPossible(folder);
     for (const folder of [this.#executionsPath, this.#asidePath, this.bodiesPath]) {
       mkdirSync(folder, { recursive: true, mode: PRIVATE_FOLDER });
     }
@@ -104,7 +107,7 @@ export class StateFolder {
   }
 
   keepGatewayPort(port: number): void {
-    writeFileSync(this.#gatewayPortPath, `${port}\n`, { mode: PRIVATE_FILE });
+    if (port !== this.gatewayPort) replaceText(this.#gatewayPortPath, `${port}\n`);
   }
 
   /** Of the last time; null: there is none. */
@@ -119,9 +122,7 @@ export class StateFolder {
 
   /** Whole or not at all, whenever the machine stops. */
   keepCircuit(text: string): void {
-    const draft = `${this.#circuitPath}.new`;
-    writeFileSync(draft, text, { mode: PRIVATE_FILE, flush: true });
-    renameSync(draft, this.#circuitPath);
+    replaceText(this.#circuitPath, text);
   }
 
   get #circuitPath(): string {
@@ -156,13 +157,18 @@ export class StateFolder {
   }
 
   /**
-   * The files of an attempt that another sidecar has made. Logs that are not there any more are made anew, empty: whatever
-   * the run has done to them, it has to be ended.
+   * The files of an attempt that another sidecar has made. Logs that are not there any more, or are something else, are made
+   * anew, empty: whatever the run has done to them, it has to be ended.
    */
   reopenAttempt(attempt: AttemptName, settings: string | null): AttemptFiles {
     const files = filesIn(this.#attemptPath(attempt), settings);
     mkdirSync(files.folder, { recursive: true, mode: PRIVATE_FOLDER });
-    for (const log of [files.stdout, files.stderr]) if (!existsSync(log)) writeFileSync(log, '', NEW_PRIVATE_FILE);
+    for (const log of [files.stdout, files.stderr]) {
+      const stat = lstatSync(log, { throwIfNoEntry: false });
+      if (stat?.isFile() === true) continue;
+      if (stat !== undefined) renameSync(log, join(this.#asidePath, randomUUID()));
+      writeFileSync(log, '', NEW_PRIVATE_FILE);
+    }
     return files;
   }
 
@@ -188,7 +194,7 @@ export class StateFolder {
   /** Streams are handed over open, but settings are read by name: another user gets them outside the closed folder. */
   async #writeSettings(folder: string, settings: object): Promise<string> {
     const user = this.#runUser;
-    const path = join(user === null ? folder : await mkdtemp(join(tmpdir(), 'outrigger-')), 'settings.json');
+    const path = join(user === null ? folder : await mkdtemp(join(tmpdir(), this.#handedPrefix)), 'settings.json');
     await writeFile(path, JSON.stringify(settings), NEW_PRIVATE_FILE);
     if (user !== null) {
       await chown(path, user.uid, user.gid);
@@ -202,6 +208,14 @@ export class StateFolder {
     if (this.#runUser !== null && files.settings !== null) {
       await rm(dirname(files.settings), { recursive: true, force: true });
     }
+  }
+
+  /** Removes what was written outside the state folder and is not in use; whoever was killed may have left some. */
+  async removeStrayHanded(inUse: ReadonlySet<string>): Promise<void> {
+    if (this.#runUser === null) return;
+    const folders = readdirSync(tmpdir()).filter((name) => name.startsWith(this.#handedPrefix));
+    const stray = folders.map((name) => join(tmpdir(), name)).filter((path) => !inUse.has(path));
+    await Promise.all(stray.map((path) => rm(path, { recursive: true, force: true })));
   }
 
   async removeExecution(executionId: string): Promise<void> {
@@ -224,6 +238,11 @@ export class StateFolder {
     this.#lock.release();
   }
 
+  /** Of folders for another user, which cannot be within this one; it says whose they are. */
+  get #handedPrefix(): string {
+    return `outrigger-${createHash('sha256').update(this.path).digest('hex').slice(0, 12)}-`;
+  }
+
   get #executionsPath(): string {
     return join(this.path, 'executions');
   }
@@ -239,6 +258,22 @@ export class StateFolder {
   #attemptPath({ executionId, number }: AttemptName): string {
     return join(this.#executionPath(executionId), String(number));
   }
+}
+
+/** What cannot be removed now is in nobody's way. */
+function removeIfPossible(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch {
+    return;
+  }
+}
+
+/** Whole or not at all, whoever is killed and whenever the machine stops. */
+function replaceText(path: string, text: string): void {
+  const draft = `${path}.new`;
+  writeFileSync(draft, text, { mode: PRIVATE_FILE, flush: true });
+  renameSync(draft, path);
 }
 
 function filesIn(folder: string, settings: string | null): AttemptFiles {

@@ -27,14 +27,14 @@ export function lockFile(path: string): Lock {
     closeSync(fd);
     throw new Error(`it belongs to the sidecar with pid ${Number.parseInt(owner, 10)}, which is running`);
   }
-  ftruncateSync(fd);
-  writeSync(fd, ownerOf(process.pid));
-  return {
-    release: () => {
-      ftruncateSync(fd);
-      closeSync(fd);
-    },
-  };
+  try {
+    ftruncateSync(fd);
+    writeSync(fd, ownerOf(process.pid));
+  } catch (error) {
+    // On a full disk nobody can be told who has it, and it is held all the same.
+    if (status === null) throw error;
+  }
+  return { release: () => closeSync(fd) };
 }
 
 function isAlive(owner: string): boolean {

@@ -21,14 +21,16 @@ export interface AttemptAccess extends AttemptWay {
   readonly secret: string;
   /** Whether it is worthless elsewhere, and so may be written down. */
   readonly isPlaceholder: boolean;
-  /** By which another sidecar knows the placeholder; null: it is none. */
+  /** By which another sidecar knows the placeholder, and where it is good; nulls: it is none. */
   readonly placeholderHash: string | null;
+  readonly gatewayPort: number | null;
 }
 
 /** What was noted of the way of a process that another sidecar has started. */
 export interface NotedWay {
   /** Null: it has the credential itself. */
   readonly placeholderHash: string | null;
+  readonly gatewayPort: number | null;
   /** Whether it has asked the provider for anything. */
   readonly hasAsked: boolean;
 }
@@ -45,22 +47,20 @@ export interface Access {
 /** Nothing can be seen of it. */
 const UNSEEN: AttemptWay = { lastTrafficAt: () => 0, canHaveAnswer: () => true, close: () => undefined };
 
-/**
- * Through the gateway, with a placeholder that looks like the kind of credential that is in force now.
- *
- * @param isRebound Whether the gateway is where it was for the processes of another sidecar.
- */
-export function gatewayAccess(gateway: Gateway, slot: CredentialSlot, { isRebound = true } = {}): Access {
+/** Through the gateway, with a placeholder that looks like the kind of credential that is in force now. */
+export function gatewayAccess(gateway: Gateway, slot: CredentialSlot): Access {
   return {
     mode: 'gateway',
     open: (user) => {
       const kind = slot.current?.credential.kind ?? 'oauth';
       const { gate, placeholder, placeholderHash } = gateway.open(user);
-      return { baseUrl: gateway.url, kind, secret: placeholder, isPlaceholder: true, placeholderHash, ...wayOf(gate) };
+      const { url: baseUrl, port: gatewayPort } = gateway;
+      const named = { secret: placeholder, isPlaceholder: true, placeholderHash, gatewayPort };
+      return { baseUrl, kind, ...named, ...wayOf(gate) };
     },
-    restore: ({ placeholderHash, hasAsked }, user) => {
+    restore: ({ placeholderHash, gatewayPort, hasAsked }, user) => {
       if (placeholderHash === null) return UNSEEN;
-      if (!isRebound) return null;
+      if (gatewayPort !== gateway.port) return null;
       return wayOf(gateway.restore(placeholderHash, user), hasAsked);
     },
   };
@@ -83,7 +83,8 @@ export function environmentAccess(slot: CredentialSlot, upstream: string | null)
       if (current === null) throw new Error('the agent has no credential');
       user.onCredentialUsed(current);
       const { kind, secret } = current.credential;
-      return { baseUrl: upstream, kind, secret, isPlaceholder: false, placeholderHash: null, ...UNSEEN };
+      const named = { secret, isPlaceholder: false, placeholderHash: null, gatewayPort: null };
+      return { baseUrl: upstream, kind, ...named, ...UNSEEN };
     },
     restore: ({ placeholderHash }) => (placeholderHash === null ? UNSEEN : null),
   };

@@ -19,6 +19,8 @@ import { Slots } from './slots.js';
 
 /** Executions that wait for a slot. */
 const QUEUED_MAX = 1_000;
+/** What they are to do, all together: it is in memory and in the journal until they have ended. */
+const QUEUED_BYTES_MAX = 256 * 1024 * 1024;
 
 const BREAKER_OFF: BreakerLimits = { failures: 0, youngMs: 0, cooldownMs: 0, cooldownMaxMs: 0 };
 
@@ -107,7 +109,7 @@ export class Admitting {
       isDiskLow: !this.#hasRoom(),
       live: this.slots.live.length,
       queued: this.slots.queued.length,
-      queuedMax: QUEUED_MAX,
+      queuedMax: this.#queuedBytes() < QUEUED_BYTES_MAX ? QUEUED_MAX : 0,
       maxExecutions: this.slots.max,
       whenBusy: whenBusy ?? 'refuse',
     });
@@ -155,6 +157,10 @@ export class Admitting {
     const resumed = this.#draining.isOn;
     this.#draining.end();
     return { resumed };
+  }
+
+  #queuedBytes(): number {
+    return this.slots.queued.reduce((sum, run) => sum + run.requestBytes, 0);
   }
 
   get #hasCredential(): boolean {

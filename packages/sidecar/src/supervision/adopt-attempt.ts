@@ -1,5 +1,9 @@
+import { type JournalledAttempt } from '../core/journal-state.js';
+import { type ProcessName } from '../core/sweep.js';
 import { type Attempt } from '../process/attempt.js';
+import { killTree } from '../process/kill.js';
 import { type Marker } from '../process/tree/marker.js';
+import { ProcessTree } from '../process/tree/tree.js';
 import { type NotedAttempt } from './run-attempt.js';
 
 /** `never_started`: there is no process, and there never was. `unknown`: it cannot be told. */
@@ -20,7 +24,7 @@ export async function adoptAttempt(
     process.adoptDead(launched?.at ?? since, { isTreeDead: true });
     return 'adopted';
   }
-  const leader = launched === null ? null : { pid: launched.pid, startTime: launched.startTime };
+  const leader = leaderOf(attempt);
   const found = await process.adopt(markers, { marks: start.marks, leader, since: launched?.at ?? since });
   if (found === 'adopted') return 'adopted';
   if (process.stdout.size() + process.stderr.size() > 0) {
@@ -28,4 +32,18 @@ export async function adoptAttempt(
     return 'adopted';
   }
   return found === 'nothing_runs' ? 'never_started' : 'unknown';
+}
+
+/** Ends an attempt that cannot be taken over, at once. @returns survivors; null where that cannot be known for sure */
+export async function killNoted(
+  { attempt, canLive }: Pick<NotedAttempt, 'attempt' | 'canLive'>,
+  markers: readonly Marker[],
+): Promise<number | null> {
+  if (!canLive) return 0;
+  const tree = ProcessTree.restore(markers, attempt.start.marks, leaderOf(attempt));
+  return killTree(tree, { ask: null, graceMs: 0, exited: Promise.resolve() });
+}
+
+function leaderOf({ launched }: JournalledAttempt): ProcessName | null {
+  return launched === null ? null : { pid: launched.pid, startTime: launched.startTime };
 }

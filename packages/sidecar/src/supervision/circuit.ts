@@ -11,6 +11,7 @@ import {
   passageOf,
   restoreBreaker,
   retryAtOf,
+  withoutTrial,
 } from '../core/breaker.js';
 import { monotonicMs } from '../clock.js';
 
@@ -26,6 +27,7 @@ export interface CircuitOptions {
 
 const keptSchema = z.object({
   deaths: z.int().min(0),
+  trial: z.string().nullable().default(null),
   opening: z
     .object({
       openedAt: z.number().min(0),
@@ -73,15 +75,23 @@ export class Circuit {
 
   /** Lets an execution in, or not. One that is let in has to end with {@link onOutcome}. */
   letIn(executionId: string): boolean {
-    const breaker = letIn(this.#breaker, executionId, this.#nowMs);
+    const before = this.#breaker;
+    const breaker = letIn(before, executionId, this.#nowMs);
     if (breaker === null) return false;
     this.#breaker = breaker;
+    if (breaker.trial !== before.trial) this.#keep();
     return true;
   }
 
   /** One that was let in does not start after all, and says nothing. */
   withdraw(executionId: string): void {
-    if (this.#breaker.trial === executionId) this.#breaker = { ...this.#breaker, trial: null };
+    if (this.#breaker.trial === executionId) this.#breaker = withoutTrial(this.#breaker);
+  }
+
+  /** Another sidecar's executions are known: one that it had on trial and that does not go on is not on trial any more. */
+  onRecovered(goesOn: (executionId: string) => boolean): void {
+    const { trial } = this.#breaker;
+    if (trial !== null && !goesOn(trial)) this.withdraw(trial);
   }
 
   /** Calls `begin` when the execution is let in, maybe at once. Returns how to stop waiting. */
@@ -96,7 +106,8 @@ export class Circuit {
     const before = this.#breaker;
     const { breaker, news } = afterOutcome(before, outcome, { nowMs: this.#nowMs, limits: this.#options.limits });
     this.#breaker = breaker;
-    if (before.deaths !== breaker.deaths || before.opening !== breaker.opening) this.#keep();
+    const { deaths, opening, trial } = before;
+    if (deaths !== breaker.deaths || opening !== breaker.opening || trial !== breaker.trial) this.#keep();
     const { logger, tell } = this.#options;
     if (news === 'opened' && breaker.opening !== null) {
       const opening = publicOpening(breaker.opening);
@@ -152,9 +163,9 @@ export class Circuit {
   }
 
   #keep(): void {
-    const { deaths, opening } = this.#breaker;
+    const { deaths, opening, trial } = this.#breaker;
     try {
-      this.#options.store.keepCircuit(JSON.stringify({ deaths, opening }));
+      this.#options.store.keepCircuit(JSON.stringify({ deaths, opening, trial }));
     } catch (error) {
       this.#options.logger.warn({ err: error }, 'the state of the circuit breaker cannot be kept over a restart');
     }

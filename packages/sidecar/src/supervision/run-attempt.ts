@@ -91,7 +91,7 @@ export class RunAttempt implements AttemptView {
       onReading: (reading, at) => this.#onReading(reading, at),
       onOutputLimit: (at) => tell({ type: 'output_limit', at }),
       onGrowth: () => context.onGrowth(),
-      onDegraded: (error) => logger.warn({ err: error }, 'no notices of file changes; polling instead'),
+      onDegraded: (error) => logger.warn({ err: error }, 'logs are polled for want of notices, or cannot be read'),
     });
     this.stdout = this.#process.stdout;
     this.stderr = this.#process.stderr;
@@ -119,8 +119,9 @@ export class RunAttempt implements AttemptView {
   static restore(init: AttemptInit, noted: NotedAttempt, context: RunAttemptContext): RunAttempt {
     const { number, start } = noted.attempt;
     const made: { attempt?: RunAttempt } = {};
-    const { placeholderHash, settings } = start;
-    const way = context.access.restore({ placeholderHash, hasAsked: noted.hasAsked }, gateUser(init, made));
+    const { placeholderHash, gatewayPort, settings } = start;
+    const notedWay = { placeholderHash, gatewayPort, hasAsked: noted.hasAsked };
+    const way = context.access.restore(notedWay, gateUser(init, made));
     const files = context.state.reopenAttempt({ executionId: init.executionId, number }, settings);
     made.attempt = new RunAttempt(init, context, { way, access: null, files, noted });
     return made.attempt;
@@ -146,7 +147,8 @@ export class RunAttempt implements AttemptView {
     const { executionId: id, session, sessionId } = init;
     const marks = process.mark(this.#context.markers, id);
     const { notes } = this.#context;
-    const start = { marks, placeholderHash: access?.placeholderHash ?? null, settings: files.settings };
+    const { placeholderHash = null, gatewayPort = null } = access ?? {};
+    const start = { marks, placeholderHash, gatewayPort, settings: files.settings };
     notes.promise({ is: 'starting', id, attempt: this.number, session, sessionId, start });
     await notes.commit();
   }

@@ -10,9 +10,10 @@ import {
 import { type LifecycleEvent, type Refusal, type SessionUse } from '../core/lifecycle-state.js';
 import { type CredentialInForce } from '../credentials/slot.js';
 import { type Accepted } from './accepted.js';
+import { killNoted } from './adopt-attempt.js';
 import { type LifecycleLoop } from './lifecycle-loop.js';
 import { PastAttempt } from './past-attempt.js';
-import { type AttemptInit, RunAttempt, type RunAttemptContext } from './run-attempt.js';
+import { type AttemptInit, type NotedAttempt, RunAttempt, type RunAttemptContext } from './run-attempt.js';
 import { type RunFacts } from './run-view.js';
 
 export type RunAttemptsContext = Omit<RunAttemptContext, 'tell' | 'onGrowth'>;
@@ -32,6 +33,9 @@ export class RunAttempts {
   #past: readonly PastAttempt[] = [];
   readonly #own: RunAttempt[] = [];
   readonly #growthListeners = new Set<() => void>();
+  /** Of another sidecar: the attempt that was not over, and why it could not be restored, if it could not. */
+  #noted: NotedAttempt | null = null;
+  #unrestored: unknown = null;
   #sessionId: string;
   #credential: CredentialName | null = null;
 
@@ -75,14 +79,14 @@ export class RunAttempts {
       return new PastAttempt({ number, files, ends: ends?.[index] ?? NO_LOGS, hasLogs });
     });
     if (outcome !== null) this.#request = null;
-    else if (latest !== undefined) this.#own.push(this.#restoreLatest(latest, execution, canLive));
+    else if (latest !== undefined) this.#restoreLatest(latest, execution, canLive);
   }
 
   #restoreLatest(
     attempt: JournalledAttempt,
     { accepted, attempts, credential, ends, suspended, verdict }: JournalledExecution,
     canLive: boolean,
-  ): RunAttempt {
+  ): void {
     const { number, session, sessionId } = attempt;
     const { tell, init, onGrowth } = this.#describe(number, session, sessionId);
     const before = attempts.findLast((other) => other.number < number)?.launched?.at;
@@ -93,7 +97,12 @@ export class RunAttempts {
       since: before ?? accepted.acceptedAtMs,
       canLive,
     };
-    return RunAttempt.restore(init, noted, { ...this.#options.context, tell, onGrowth });
+    this.#noted = noted;
+    try {
+      this.#own.push(RunAttempt.restore(init, noted, { ...this.#options.context, tell, onGrowth }));
+    } catch (error) {
+      this.#unrestored = error;
+    }
   }
 
   /** Makes the next attempt and lets go of the one before. Tells `prepared`. */
@@ -151,12 +160,26 @@ export class RunAttempts {
     else this.latest.launch();
   }
 
-  /** Takes over the latest attempt's process from another sidecar. */
+  /** Takes over the latest attempt's process from another sidecar, or ends it where that cannot be done. */
   async adopt(): Promise<void> {
+    const { loop, context } = this.#options;
+    const noted = this.#noted;
+    if (noted === null) throw new Error('nothing was started');
+    try {
+      if (this.latest === null) throw this.#unrestored;
+      await this.#adopt(this.latest);
+    } catch (error) {
+      context.logger.error({ err: error }, 'the process of another sidecar cannot be taken over, and is ended');
+      const survivors = await killNoted(noted, context.markers);
+      const message = `it could not be taken over when the sidecar was started again: ${(error as Error).message}`;
+      loop.tell({ type: 'adoption_failed', at: monotonicMs(), message, survivors });
+    }
+  }
+
+  async #adopt(latest: RunAttempt): Promise<void> {
     const { loop } = this.#options;
-    if (this.latest === null) throw new Error('nothing was started');
     const isEnding = loop.state.phase !== 'spawning';
-    const adopted = await this.latest.adopt();
+    const adopted = await latest.adopt();
     const at = monotonicMs();
     if (isEnding) loop.tell({ type: 'adopted', at });
     else if (adopted === 'never_started') loop.tell({ type: 'never_started', at });

@@ -39,6 +39,7 @@ export class RunEffects {
   readonly #idleClock: IdleClock;
   #stopWaiting: () => void = () => undefined;
   #isHurried = false;
+  #isEndTold = false;
   #outcome: Outcome | null = null;
 
   /** @param outcome Of an execution that has ended. */
@@ -50,6 +51,10 @@ export class RunEffects {
       signsOfLife: () => this.#signsOfLife(),
       onIdle: (at) => options.loop.tell({ type: 'idle', at }),
     });
+  }
+
+  get isEndTold(): boolean {
+    return this.#isEndTold;
   }
 
   get outcome(): Outcome | null {
@@ -112,6 +117,9 @@ export class RunEffects {
         break;
       case 'announce_ending':
         logger.info(summaryOf(facts(), redactor).verdict, 'execution decided');
+        // What has ended already is told with its outcome, when that is written down.
+        if (loop.state.phase === 'ended') break;
+        this.#isEndTold = true;
         await notes.settle();
         onState();
         break;

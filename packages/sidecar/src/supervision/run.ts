@@ -41,6 +41,7 @@ export class Run {
   readonly digest: string;
   readonly #accepted: Accepted;
   readonly #queueTimeoutMs: number;
+  readonly #requestBytes: number;
   readonly #context: RunContext;
   readonly #loop: LifecycleLoop;
   readonly #attempts: RunAttempts;
@@ -59,6 +60,7 @@ export class Run {
     this.digest = digest;
     this.#accepted = accepted;
     this.#queueTimeoutMs = durations.queueTimeoutMs;
+    this.#requestBytes = request.prompt.length + (request.appendSystemPrompt?.length ?? 0);
     this.#context = context;
     this.#first = first.effects;
     const loop = new LifecycleLoop(first.state, {
@@ -95,18 +97,30 @@ export class Run {
   /** An execution that another sidecar has written down. @param canLive Whether a process of it can live. */
   static restore(execution: JournalledExecution, context: RunContext, { canLive }: { readonly canLive: boolean }): Run {
     const { request, digest } = execution.accepted;
-    const first = restoreLife(execution, lifecycleLimitsOf(request, context.access.mode), monotonicMs());
+    const limits = lifecycleLimitsOf(request, context.access.mode);
+    const { queueTimeoutMs } = durationsOf(request);
+    const first = restoreLife(execution, { limits, queueTimeoutMs, nowMs: monotonicMs() });
     const { outcome } = execution;
     const run = new Run({ accepted: acceptedOf(execution.accepted), digest, request, first, outcome }, context);
     run.#attempts.restore(execution, { canLive });
     return run;
   }
 
-  /** What it is written down as when it is accepted. */
-  noteOfAcceptance(request: DispatchRequest): JournalledExecution['accepted'] {
+  /** What it is written down as when it is accepted. @param refused Why nothing is to be started for it, if anything. */
+  noteOfAcceptance(request: DispatchRequest, refused?: ReasonOf<'skipped'>): JournalledExecution['accepted'] {
     const { executionId: id, sessionId, acceptedAtEpochMs, acceptedAtMs } = this.#accepted;
     const { digest, isQueued } = this;
-    return { is: 'accepted', id, digest, request, sessionId, acceptedAtEpochMs, acceptedAtMs, isQueued };
+    const accepted = {
+      is: 'accepted',
+      id,
+      digest,
+      request,
+      sessionId,
+      acceptedAtEpochMs,
+      acceptedAtMs,
+      isQueued,
+    } as const;
+    return refused === undefined ? accepted : { ...accepted, refused };
   }
 
   get id(): string {
@@ -125,6 +139,11 @@ export class Run {
   /** Whether it may be started: its acceptance is on the disk. */
   get hasBegun(): boolean {
     return this.#hasBegun;
+  }
+
+  /** Whether others were told that it ends, before they are told how it ended. */
+  get isEndTold(): boolean {
+    return this.#effects.isEndTold;
   }
 
   get outcome(): Outcome | null {
@@ -171,9 +190,15 @@ export class Run {
     this.attempts.flatMap(({ stdout, stderr }) => [stdout, stderr]).forEach((log) => log.drop());
   }
 
+  /** About as many as its request takes. */
+  get requestBytes(): number {
+    return this.#requestBytes;
+  }
+
   /** Bytes of all logs; of one that has ended. */
   get logBytes(): number {
-    return this.#attempts.ends.reduce((sum, { stdout, stderr }) => sum + stdout + stderr, 0);
+    const logs = this.attempts.flatMap(({ stdout, stderr }) => [stdout, stderr]);
+    return logs.reduce((sum, log) => sum + (log.isDropped ? 0 : (log.end ?? 0)), 0);
   }
 
   /** Ends the wait for a slot. */

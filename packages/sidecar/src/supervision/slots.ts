@@ -7,6 +7,7 @@ import { type Run } from './run.js';
 export class Slots {
   readonly max: number;
   readonly #open = new Set<Run>();
+  readonly #onIdle = new Set<() => void>();
 
   constructor(max: number) {
     this.max = max;
@@ -31,6 +32,14 @@ export class Slots {
 
   remove(run: Run): void {
     this.#open.delete(run);
+    if (this.live.length > 0) return;
+    this.#onIdle.forEach((resolve) => resolve());
+    this.#onIdle.clear();
+  }
+
+  /** Resolves when none is held. */
+  async whenIdle(): Promise<void> {
+    if (this.live.length > 0) await new Promise<void>((resolve) => this.#onIdle.add(resolve));
   }
 
   /** Hands free slots to those who wait, in their order, until one may not start. */

@@ -2,6 +2,7 @@ import {
   type DispatchRequest,
   type ExecutionSummary,
   type Outcome,
+  type ReasonOf,
   type Request,
   type Result,
   type Welcome,
@@ -13,7 +14,9 @@ import { type ExecutionJournal } from '../journal/execution-journal.js';
 import { type RunInit } from './accepted.js';
 import { Admitting, type AdmittingOptions } from './admitting.js';
 import { Announcer } from './announcer.js';
+import { killNoted } from './adopt-attempt.js';
 import { checkDispatch, digestOf } from './dispatch-checks.js';
+import { unreadableOutcome } from './give-up.js';
 import { KnownRuns, type KnownRunsOptions } from './known-runs.js';
 import { Promises } from './promises.js';
 import { Run, type RunContext } from './run.js';
@@ -78,11 +81,11 @@ export class Supervisor extends Announcer {
    * @param sweep Ends whatever is left that nobody knows of, before anything is started.
    */
   async recover(sweep: () => Promise<void>): Promise<void> {
-    const { executions } = this.#journal.state;
-    const unfinished = [...executions.values()]
-      .map((execution) => this.#restore(execution))
-      .filter((run) => run !== null);
+    const executions = [...this.#journal.state.executions.values()];
+    const restored = await Promise.all(executions.map((execution) => this.#restoreAny(execution)));
+    const unfinished = restored.filter((run) => run !== null);
     await Promise.all(unfinished.map((run) => run.adopt()));
+    this.#admitting.circuit.onRecovered((id) => this.#runs.find(id)?.outcome === null);
     await sweep();
     unfinished.forEach((run) => run.begin());
     this.#admitting.wake();
@@ -91,25 +94,55 @@ export class Supervisor extends Announcer {
   /** Whether an execution may have processes that are looked after. */
   isLookedAfter(id: string): boolean {
     const run = this.#runs.find(id);
-    return run?.outcome === null && run.attempts.length > 0;
+    return run === undefined ? this.isWrittenDown(id) : run.outcome === null && run.attempts.length > 0;
   }
 
-  /** Returns what has not ended; one that cannot be restored costs the others nothing. */
-  #restore(execution: JournalledExecution): Run | null {
-    const { outcome, isAcknowledged, accepted } = execution;
+  /** The files with settings that runs of another sidecar may still read. */
+  settingsInUse(): string[] {
+    const open = [...this.#journal.state.executions.values()].filter(({ outcome }) => outcome === null);
+    return open.flatMap(({ attempts }) => attempts.at(-1)?.start.settings ?? []);
+  }
+
+  /** Whether there is anything of an execution that is not to be removed. */
+  isWrittenDown(id: string): boolean {
+    return this.#journal.state.executions.has(id);
+  }
+
+  /** Returns what has not ended. One that makes no sense ends here, and costs the others nothing. */
+  async #restoreAny(execution: JournalledExecution): Promise<Run | null> {
+    const { logger, markers } = this.#context;
+    const { id } = execution.accepted;
     try {
-      const run = Run.restore(execution, this.#context, { canLive: this.#journal.isOfThisBoot });
-      this.#runs.add(run);
-      if (outcome !== null) {
-        this.#runs.keepRestored(run, outcome, isAcknowledged);
-        return null;
-      }
-      this.#admitting.slots.add(run);
-      return run;
+      return this.#restore(execution);
     } catch (error) {
-      this.#context.logger.error({ err: error, executionId: accepted.id }, 'an execution cannot be restored');
+      logger.error({ err: error, executionId: id }, 'an execution cannot be restored, and is ended');
+    }
+    try {
+      const canLive = this.#journal.isOfThisBoot;
+      const survivors = await Promise.all(
+        execution.attempts.map((attempt) => killNoted({ attempt, canLive }, markers)),
+      );
+      const outcome = unreadableOutcome(execution, survivors.at(-1) ?? 0);
+      this.#journal.note({ is: 'ended', id, outcome, ends: null });
+      const ended = this.#journal.state.executions.get(id);
+      return ended === undefined ? null : this.#restore(ended);
+    } catch (error) {
+      logger.error({ err: error, executionId: id }, 'nothing can be made of what is written down of an execution');
       return null;
     }
+  }
+
+  /** Returns what has not ended. @throws Error for what makes no sense */
+  #restore(execution: JournalledExecution): Run | null {
+    const { outcome, isAcknowledged } = execution;
+    const run = Run.restore(execution, this.#context, { canLive: this.#journal.isOfThisBoot });
+    this.#runs.add(run);
+    if (outcome === null) {
+      this.#admitting.slots.add(run);
+      return run;
+    }
+    this.#runs.keepRestored(run, outcome, isAcknowledged);
+    return null;
   }
 
   /**
@@ -130,7 +163,8 @@ export class Supervisor extends Announcer {
     switch (admission.verdict) {
       case 'known':
         if (known === undefined) throw new WireError('execution_forgotten', `execution ${id} has ended long ago`);
-        await this.#promises.commit();
+        // Who comes while the first is not answered yet is promised the same.
+        if (known.outcome === null && !known.hasBegun) await this.#promises.commit();
         return { ...this.run(id).summary(), known: true };
       case 'conflict':
         throw new WireError('execution_conflict', `execution ${id} was dispatched before with another request`);
@@ -138,11 +172,12 @@ export class Supervisor extends Announcer {
         throw this.#admitting.refusal(admission.code);
       case 'cancelled': {
         const cancelled = { is: 'cancelled', id, at: monotonicMs(), reason: 'requested' } as const;
-        return this.#accept(init, [cancelled], (run) => run.cancelUnstarted());
+        return this.#accept(init, { cancelled }, (run) => run.cancelUnstarted());
       }
       case 'skip': {
-        const { retryAt } = this.#admitting.dataOf(admission.reason);
-        return this.#accept(init, [], (run) => run.skip(admission.reason, retryAt));
+        const { reason } = admission;
+        const { retryAt } = this.#admitting.dataOf(reason);
+        return this.#accept(init, { refused: reason }, (run) => run.skip(reason, retryAt));
       }
       case 'start':
         this.#admitting.circuit.letIn(id);
@@ -217,18 +252,21 @@ export class Supervisor extends Announcer {
       run.cancel('drained');
       run.hurry();
     });
-    while (slots.live.length > 0) await new Promise((resolve) => this.once('outcome', resolve));
+    await slots.whenIdle();
+    // The last outcomes are told when they are on the disk.
+    await this.settle();
   }
 
   /** @param finish Ends it at once, with nothing started. */
   async #accept(
     init: RunInit,
-    besides: readonly JournalRecord[] = [],
+    { refused, cancelled }: { refused?: ReasonOf<'skipped'>; cancelled?: JournalRecord } = {},
     finish?: (run: Run) => void,
   ): Promise<Result<'dispatch'>> {
     const run = Run.accept(init, this.#context);
     try {
-      this.#promises.promise(run.noteOfAcceptance(init.request), ...besides);
+      const accepted = run.noteOfAcceptance(init.request, refused);
+      this.#promises.promise(accepted, ...(cancelled === undefined ? [] : [cancelled]));
     } catch (error) {
       this.#admitting.withdraw(run);
       throw error;
@@ -262,6 +300,9 @@ export class Supervisor extends Announcer {
     this.#admitting.release(run, outcome);
     this.#runs.keep(run);
     this.#admitting.wake();
-    void this.#journal.settle().then(() => this.announce('outcome', run, outcome));
+    void this.#journal.settle().then(() => {
+      if (!run.isEndTold) this.announce('state', run);
+      this.announce('outcome', run, outcome);
+    });
   }
 }

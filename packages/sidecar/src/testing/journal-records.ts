@@ -49,6 +49,7 @@ const ends = fc.option(fc.array(fc.record({ stdout: at, stderr: at }), { maxLeng
 const start = fc.record({
   marks: fc.dictionary(fc.constantFrom('cgroup', 'rlimit'), fc.string(), { noNullPrototype: true }),
   placeholderHash: fc.option(fc.string()),
+  gatewayPort: fc.option(at),
   settings: fc.option(fc.string()),
 });
 const refusal = fc.record({
@@ -96,6 +97,6 @@ export const anyRecord: fc.Arbitrary<JournalRecord> = fc.oneof(
   fc.tuple(id, ends).map(([one, where]) => ({ is: 'ended' as const, id: one, outcome: outcomeOf(one), ends: where })),
   fc.record({ is: fc.constant('acknowledged' as const), id }),
   fc.record({ is: fc.constant('forgotten' as const), id, digest: fc.string(), at }),
-  fc.record({ is: fc.constant('generation' as const), generation: at }),
+  fc.record({ is: fc.constant('generation' as const), generation: at, credential: fc.option(fc.string()) }),
   fc.record({ is: fc.constant('cancel_remembered' as const), id, at }),
 );

@@ -50,6 +50,7 @@ export const adoptionFailed = (at: number): LifecycleEvent => ({
   type: 'adoption_failed',
   at,
   message: 'no such file: stdout',
+  survivors: null,
 });
 export const gatewayLost = (at: number): LifecycleEvent => ({ type: 'gateway_lost', at });
 export const refused = (at: number, reason: ReasonOf<'skipped'> = 'at_capacity'): LifecycleEvent => ({

@@ -161,7 +161,11 @@ export function live(world: World): Moment[] {
     for (const [attempt, { launchedAt }] of processes) if (launchedAt > atMs) processes.delete(attempt);
     const execution = foldJournal(records).executions.get(ID);
     if (execution === undefined) throw new Error('it was accepted, and is not known');
-    const { state: after, effects } = restoreLife(execution, world.limits, upAt);
+    const { state: after, effects } = restoreLife(execution, {
+      limits: world.limits,
+      queueTimeoutMs: Infinity,
+      nowMs: upAt,
+    });
     const before = state;
     state = after;
     moments.push({ nowMs: upAt, event: RESTORED, before, after, effects, boot });
@@ -197,7 +201,7 @@ const ID = 'a';
 const RESTORED: LifecycleEvent = { type: 'grace_over' };
 
 function startingOf({ attempt, session }: Lifecycle): JournalRecord {
-  const start = { marks: {}, placeholderHash: null, settings: null };
+  const start = { marks: {}, placeholderHash: null, gatewayPort: null, settings: null };
   return { is: 'starting', id: ID, attempt, session, sessionId: 's', start };
 }
 

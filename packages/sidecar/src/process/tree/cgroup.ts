@@ -30,7 +30,8 @@ export function cgroupMarker(): Marker | null {
     name: 'cgroup',
     isComplete: true,
     mark: () => markWith(create(), inUse),
-    restore: (folder) => (isRunGroup(folder) && existsSync(folder) ? markWith(folder, inUse) : null),
+    // One that is not there any more holds nobody.
+    restore: (folder) => (isRunGroup(folder) ? markWith(folder, inUse) : null),
     removeLeftovers: () => removeLeftovers(own, inUse),
   };
 }
