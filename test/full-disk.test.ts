@@ -63,6 +63,8 @@ describe('without any room under the state folder (R15)', () => {
       expect([...codes]).toContain('disk_low');
       // What was promised and could not be started, or could not print, says so.
       expect([...codes].filter((code) => !['disk_low', 'spawn_failed', 'crashed'].includes(code))).toEqual([]);
+      // What was promised before still is, and asked for again it says so.
+      expect(await client.dispatch('before', until(gate))).toMatchObject({ known: true, state: 'running' });
       expect(await client.request('cancel', { executionId: 'before' })).toMatchObject({ known: true });
       expect(await client.outcome('before')).toMatchObject({ status: 'cancelled', survivors: 0 });
       rmSync(filler);
@@ -76,5 +78,18 @@ describe('without any room under the state folder (R15)', () => {
     expect(recordsIn(sidecar.stateDir).filter(({ is, id }) => is === 'ended' && id === 'before')).toHaveLength(1);
     await client.request('cancel', { executionId: 'after' });
     await client.outcome('after');
+  });
+
+  it('neither a stop nor a start needs any', async (test) => {
+    const disk = mountSmallDisk(DISK_KIB);
+    if (disk.folder === null) return test.skip(disk.why);
+    await using sidecar = await startRestartable({ stateDir: join(disk.folder, 'state'), mode: 'gateway' });
+    await sidecar.current.stop();
+    fillDisk(join(disk.folder, 'filler'), 0);
+    await sidecar.start();
+    expect(await sidecar.current.stop()).toEqual({ code: 0, signal: null });
+    await sidecar.start();
+    await using client = await RawClient.connect(sidecar);
+    expect(await client.refusedDispatch('run', good)).toBe('disk_low');
   });
 });

@@ -2,7 +2,7 @@ import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createFleet, memoryStore, type Outcome } from '@outrigger/sdk';
 import { describe, expect, it } from 'vitest';
-import { connectFleet, script } from './support/fleet.js';
+import { connectFleet, nextEvent, script, signal } from './support/fleet.js';
 import { processesIn } from './support/outside.js';
 import { startRestartable } from './support/restart.js';
 import { hanging, temporaryFolder, until } from './support/runs.js';
@@ -52,6 +52,30 @@ describe('a container that dies with its state folder', () => {
     await expect.poll(() => outcomes).toMatchObject([{ executionId: 'run', status: 'lost' }]);
     const execution = await second.execution('run');
     expect(await execution.outcome).toMatchObject({ status: 'lost', reason: 'sidecar_restarted' });
+  });
+
+  it('while a run is dispatched has not lost it: the next sidecar is given it', async () => {
+    const folder = temporaryFolder();
+    await using sidecar = await startRestartable();
+    const memory = memoryStore();
+    const isBack = signal();
+    // A store takes its time.
+    const putExecution: typeof memory.putExecution = async (record) => {
+      await memory.putExecution(record);
+      await isBack.given;
+    };
+    const handled: Outcome[] = [];
+    const onOutcome = (outcome: Outcome) => void handled.push(outcome);
+    await using host = await connectFleet(sidecar, { store: { ...memory, putExecution }, onOutcome });
+    const back = nextEvent(host.fleet, 'agentBack');
+    await endContainer(sidecar, folder);
+    const dispatching = host.agent.dispatch({ executionId: 'run', prompt: script({ do: 'result' }), cwd: folder });
+    await sidecar.start();
+    await back;
+    await host.agent.status();
+    isBack.give();
+    expect(await (await dispatching).outcome).toMatchObject({ status: 'succeeded' });
+    expect(handled).toHaveLength(1);
   });
 
   it('that comes back with it after all brings the evidence, and the outcome is corrected (O14)', async () => {

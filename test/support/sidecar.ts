@@ -35,6 +35,8 @@ export interface SidecarSetup {
   args?: string[];
   /** On top of PATH and HOME; nothing else is inherited. */
   env?: Record<string, string>;
+  /** Called with its process before it is ready. */
+  onSpawn?: (process: ChildProcess) => void;
 }
 
 /** A line of the sidecar's log. */
@@ -80,6 +82,7 @@ export async function startSidecar(setup: SidecarSetup = {}): Promise<TestSideca
     ...(setup.credential === null ? {} : { CLAUDE_CODE_OAUTH_TOKEN: setup.credential ?? 'a-credential-for-tests' }),
     ...setup.env,
   });
+  setup.onSpawn?.(child);
   const exited = exitOf(child);
   const log = new Log(child, exited);
   const ready = await readyLine(child, exited).catch((error: unknown) => {

@@ -2,6 +2,7 @@ import { createHmac, randomUUID } from 'node:crypto';
 import { type Credential, LIMITS, PROTOCOL_VERSIONS } from '@outrigger/protocol';
 import { type Logger } from 'pino';
 import { claudeVersion } from './claude/version.js';
+import { latestStart } from './core/journal-state.js';
 import { ExecutionJournal } from './journal/execution-journal.js';
 import { fileTokens, fixedToken, type TokenSource } from './link/authenticate.js';
 import { listen } from './link/server.js';
@@ -205,7 +206,7 @@ function openMarkers(options: SidecarOptions): Marker[] {
 /** Whether a run may live that calls the gateway of the last time. */
 function hasRunsOfGateway({ state, isOfThisBoot }: ExecutionJournal): boolean {
   const unfinished = [...state.executions.values()].filter(({ outcome }) => outcome === null);
-  return isOfThisBoot && unfinished.some(({ attempts }) => attempts.at(-1)?.start.placeholderHash != null);
+  return isOfThisBoot && unfinished.some((execution) => latestStart(execution)?.placeholderHash != null);
 }
 
 async function lastAcknowledgements(supervisor: Supervisor): Promise<void> {

@@ -109,6 +109,12 @@ export interface JournalledExecution {
   readonly isAcknowledged: boolean;
 }
 
+/** How the latest attempt was started, or is; null: none was, or what was written down makes no sense. */
+export function latestStart({ attempts }: JournalledExecution): AttemptStart | null {
+  const start = attempts.at(-1)?.start as AttemptStart | null | undefined;
+  return start ?? null;
+}
+
 /** Everything a journal tells. */
 export interface JournalState {
   readonly journalId: string | null;

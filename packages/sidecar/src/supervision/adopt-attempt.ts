@@ -1,4 +1,4 @@
-import { type JournalledAttempt } from '../core/journal-state.js';
+import { type AttemptStart, type JournalledAttempt } from '../core/journal-state.js';
 import { type ProcessName } from '../core/sweep.js';
 import { type Attempt } from '../process/attempt.js';
 import { killTree } from '../process/kill.js';
@@ -34,13 +34,20 @@ export async function adoptAttempt(
   return found === 'nothing_runs' ? 'never_started' : 'unknown';
 }
 
-/** Ends an attempt that cannot be taken over, at once. @returns survivors; null where that cannot be known for sure */
+/** Ends attempts that cannot be taken over, at once. @returns survivors; null where that cannot be known for sure */
 export async function killNoted(
-  { attempt, canLive }: Pick<NotedAttempt, 'attempt' | 'canLive'>,
-  markers: readonly Marker[],
+  attempts: readonly JournalledAttempt[],
+  { canLive, markers }: { readonly canLive: boolean; readonly markers: readonly Marker[] },
 ): Promise<number | null> {
   if (!canLive) return 0;
-  const tree = ProcessTree.restore(markers, attempt.start.marks, leaderOf(attempt));
+  const counts = await Promise.all(attempts.map((attempt) => killOne(attempt, markers)));
+  return counts.reduce<number | null>((sum, count) => (sum === null || count === null ? null : sum + count), 0);
+}
+
+async function killOne(attempt: JournalledAttempt, markers: readonly Marker[]): Promise<number | null> {
+  // What is written down may make no sense, which is why it cannot be taken over.
+  const { marks = {} } = (attempt.start as AttemptStart | null) ?? {};
+  const tree = ProcessTree.restore(markers, marks, leaderOf(attempt));
   return killTree(tree, { ask: null, graceMs: 0, exited: Promise.resolve() });
 }
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type DispatchRequest, type Outcome } from '@outrigger/protocol';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { type Disk, DISK } from '../journal/disk.js';
 import { ExecutionJournal } from '../journal/execution-journal.js';
 import { StateFolder } from '../state/folder.js';
 import { supervisorOptions } from '../testing/supervising.js';
@@ -21,6 +22,7 @@ echo '${RESULT}'
 
 interface Setup {
   readonly bootId?: string;
+  readonly disk?: Disk;
   readonly retention?: Partial<RetentionLimits>;
 }
 
@@ -36,7 +38,7 @@ function stateFolder() {
     gate: join(path, 'gate'),
     open: (name = 'gate') => writeFileSync(join(path, name), ''),
     logs: () => readdirSync(join(path, 'state/executions')),
-    async start({ bootId, retention }: Setup = {}) {
+    async start({ bootId, retention, disk }: Setup = {}) {
       if (!isFirst) {
         state.unlock();
         state = new StateFolder(join(path, 'state'), null);
@@ -45,6 +47,7 @@ function stateFolder() {
       const journal = ExecutionJournal.open(state.journalPath, {
         logger: options.logger,
         ...(bootId === undefined ? {} : { bootId }),
+        ...(disk === undefined ? {} : { disk }),
       });
       const supervisor = new Supervisor({ ...options, state, journal, ...(retention && { retention }) });
       await supervisor.recover(() => Promise.resolve());
@@ -129,6 +132,23 @@ describe('a journal of another boot of the machine', () => {
   });
 });
 
+it('a dispatch that cannot be promised is no execution, and keeps nobody from stopping (R15)', async () => {
+  const folder = stateFolder();
+  let fail = (): void => undefined;
+  const sync = () => new Promise<void>((_resolve, reject) => (fail = () => reject(new Error('EIO'))));
+  const supervisor = await folder.start({ disk: { ...DISK, sync } });
+  const dispatching = run(supervisor, folder.gate);
+  const stopped = supervisor.stop(0);
+  fail();
+  await expect(dispatching).rejects.toMatchObject({ code: 'disk_low' });
+  await vi.waitFor(() => fail());
+  expect(supervisor.counts()).toMatchObject({ live: 0, queued: 0, unacknowledged: 0 });
+  const again = setInterval(() => fail(), 5);
+  onTestFinished(() => clearInterval(again));
+  await stopped;
+  expect(() => supervisor.run('run')).toThrow('not known');
+});
+
 describe('what is not kept any longer', () => {
   it('is known by its id alone, over a restart as well, and is not started again (D8)', async () => {
     const folder = stateFolder();
@@ -160,9 +180,12 @@ describe('what is not kept any longer', () => {
     expect(first.run('a').outcome).toMatchObject({ status: 'succeeded' });
     expect(first.run('a').attempts.map(({ stdout }) => [stdout.isDropped, stdout.end])).toEqual([[true, 107]]);
     await first.settle();
-    const second = await folder.start();
+    // What was dropped takes no room any more.
+    const second = await folder.start({ retention: { logBytesMax: 2 * bytes } });
+    await run(second, '', {}, 'd');
+    await outcomeOf(second, 'd');
     const dropped = ['a', 'b', 'c'].map((id) => second.run(id).attempts.map(({ stdout }) => stdout.isDropped));
-    expect(dropped).toEqual([[true], [true], [false]]);
+    expect(dropped).toEqual([[true], [true], [true]]);
     expect(second.run('a').attempts[0]?.stdout.end).toBe(107);
   });
 });

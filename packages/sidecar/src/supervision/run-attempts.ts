@@ -13,7 +13,7 @@ import { type Accepted } from './accepted.js';
 import { killNoted } from './adopt-attempt.js';
 import { type LifecycleLoop } from './lifecycle-loop.js';
 import { PastAttempt } from './past-attempt.js';
-import { type AttemptInit, type NotedAttempt, RunAttempt, type RunAttemptContext } from './run-attempt.js';
+import { type AttemptInit, RunAttempt, type RunAttemptContext } from './run-attempt.js';
 import { type RunFacts } from './run-view.js';
 
 export type RunAttemptsContext = Omit<RunAttemptContext, 'tell' | 'onGrowth'>;
@@ -33,8 +33,8 @@ export class RunAttempts {
   #past: readonly PastAttempt[] = [];
   readonly #own: RunAttempt[] = [];
   readonly #growthListeners = new Set<() => void>();
-  /** Of another sidecar: the attempt that was not over, and why it could not be restored, if it could not. */
-  #noted: NotedAttempt | null = null;
+  /** Of another sidecar: its attempts, and why the last one could not be restored, if it could not. */
+  #noted: { readonly attempts: readonly JournalledAttempt[]; readonly canLive: boolean } | null = null;
   #unrestored: unknown = null;
   #sessionId: string;
   #credential: CredentialName | null = null;
@@ -97,7 +97,7 @@ export class RunAttempts {
       since: before ?? accepted.acceptedAtMs,
       canLive,
     };
-    this.#noted = noted;
+    this.#noted = { attempts, canLive };
     try {
       this.#own.push(RunAttempt.restore(init, noted, { ...this.#options.context, tell, onGrowth }));
     } catch (error) {
@@ -170,7 +170,8 @@ export class RunAttempts {
       await this.#adopt(this.latest);
     } catch (error) {
       context.logger.error({ err: error }, 'the process of another sidecar cannot be taken over, and is ended');
-      const survivors = await killNoted(noted, context.markers);
+      const { attempts, canLive } = noted;
+      const survivors = await killNoted(attempts, { canLive, markers: context.markers });
       const message = `it could not be taken over when the sidecar was started again: ${(error as Error).message}`;
       loop.tell({ type: 'adoption_failed', at: monotonicMs(), message, survivors });
     }

@@ -9,7 +9,7 @@ import {
   WireError,
 } from '@outrigger/protocol';
 import { monotonicMs } from '../clock.js';
-import { type JournalledExecution, type JournalRecord } from '../core/journal-state.js';
+import { type JournalledExecution, type JournalRecord, latestStart } from '../core/journal-state.js';
 import { type ExecutionJournal } from '../journal/execution-journal.js';
 import { type RunInit } from './accepted.js';
 import { Admitting, type AdmittingOptions } from './admitting.js';
@@ -100,7 +100,7 @@ export class Supervisor extends Announcer {
   /** The files with settings that runs of another sidecar may still read. */
   settingsInUse(): string[] {
     const open = [...this.#journal.state.executions.values()].filter(({ outcome }) => outcome === null);
-    return open.flatMap(({ attempts }) => attempts.at(-1)?.start.settings ?? []);
+    return open.flatMap((execution) => latestStart(execution)?.settings ?? []);
   }
 
   /** Whether there is anything of an execution that is not to be removed. */
@@ -119,10 +119,8 @@ export class Supervisor extends Announcer {
     }
     try {
       const canLive = this.#journal.isOfThisBoot;
-      const survivors = await Promise.all(
-        execution.attempts.map((attempt) => killNoted({ attempt, canLive }, markers)),
-      );
-      const outcome = unreadableOutcome(execution, survivors.at(-1) ?? 0);
+      const survivors = await killNoted(execution.attempts, { canLive, markers });
+      const outcome = unreadableOutcome(execution, survivors);
       this.#journal.note({ is: 'ended', id, outcome, ends: null });
       const ended = this.#journal.state.executions.get(id);
       return ended === undefined ? null : this.#restore(ended);
