@@ -181,7 +181,7 @@ export class RawClient implements AsyncDisposable {
     return this.closed;
   }
 
-  /** Resolves when everything sent so far has been dealt with: requests are answered in order. */
+  /** Resolves when everything sent so far has been dealt with, though perhaps not answered: that is done in order. */
   async settled(): Promise<void> {
     await this.request('status');
   }
