@@ -183,7 +183,8 @@ describe('a sidecar that is killed again and again', () => {
       const onSpawn = (child: ChildProcess) => setTimeout(() => child.kill('SIGKILL'), 80 + 50 * n);
       const started = await sidecar.start({ onSpawn }).catch(() => null);
       await started?.exited;
-      expect(processesIn(folder)).toEqual(before);
+      // Nobody is started, whatever else comes to its end meanwhile.
+      expect(before).toEqual(expect.arrayContaining(processesIn(folder)));
       await sidecar.start();
     }
     writeFileSync(gate, '');

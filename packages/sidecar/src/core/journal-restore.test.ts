@@ -9,7 +9,6 @@ import {
   logsRead,
   names,
   neverStarted,
-  prepared,
   queueTimeout,
   refusalFor,
   RESUME_LIMITS,
@@ -17,7 +16,7 @@ import {
   tell,
   treeDead,
 } from '../testing/lives.js';
-import { accepted, outcomeOf, VERDICT } from '../testing/journal-records.js';
+import { accepted, VERDICT } from '../testing/journal-records.js';
 import { foldJournal } from './journal-fold.js';
 import { restoreLife } from './journal-restore.js';
 import { type JournalRecord } from './journal-state.js';
@@ -203,22 +202,4 @@ describe('what was decided', () => {
     expect(told.state).toMatchObject({ phase: 'ended', verdict: { ...VERDICT, at: 45 }, survivors: 0 });
     expect(names(told.effects)).toEqual(['kill', 'announce_outcome']);
   });
-});
-
-it('what has ended has ended: the outcome says when, on the clock of the acceptance', () => {
-  const outcome = { ...outcomeOf('a'), attempts: 2, startedAt: 1_700_000_000_100, endedAt: 1_700_000_000_200 };
-  const told = { ...outcome, closedAt: 1_700_000_000_300, heldMs: 4 };
-  const { state, effects } = restore([starting(), launchedAt(10), { is: 'ended', id: 'a', outcome: told, ends: [] }]);
-  expect(effects).toEqual([]);
-  expect(state).toMatchObject({
-    phase: 'ended',
-    attempt: 2,
-    startedAt: 100,
-    verdict: { status: 'succeeded', reason: 'completed', at: 200 },
-    endedAt: 300,
-    since: 300,
-    heldMs: 4,
-    survivors: 0,
-  });
-  expect(tell([prepared(), launched(), cancel(5), treeDead()], state)).toEqual({ state, effects: [] });
 });

@@ -1,4 +1,4 @@
-import { OUTCOME_REASONS, type Observation, type Outcome, type Verdict } from '@outrigger/protocol';
+import { type Observation } from '@outrigger/protocol';
 import { withoutHold } from './hold.js';
 import { type JournalledExecution } from './journal-state.js';
 import { type Effect, type Lifecycle, type LifecycleLimits, newLifecycle, type Step } from './lifecycle-state.js';
@@ -6,7 +6,7 @@ import { step } from './lifecycle.js';
 import { holdTimeout } from './verdict.js';
 
 /**
- * Where an execution goes on that another sidecar has written down, and what is to be done first.
+ * Where an execution goes on that another sidecar has written down and that has not ended, and what is to be done first.
  *
  * ```
  *   written down                              goes on as    with
@@ -15,14 +15,13 @@ import { holdTimeout } from './verdict.js';
  *   starting, launched or not                 spawning      adopt: is there a process?
  *   suspended                                 suspending    adopt, then the kill
  *   decided                                   killing       adopt, then the kill
- *   ended                                     ended         nothing
  * ```
  */
 export function restoreLife(
   execution: JournalledExecution,
   { limits, queueTimeoutMs, nowMs }: { limits: LifecycleLimits; queueTimeoutMs: number; nowMs: number },
 ): Step {
-  const { outcome, verdict, suspended, attempts, accepted, cancelled, startedAt, resumesLeft, refusal } = execution;
+  const { verdict, suspended, attempts, accepted, cancelled, startedAt, resumesLeft, refusal } = execution;
   const latest = attempts.at(-1);
   const life: Lifecycle = {
     ...newLifecycle(limits, accepted.isQueued && latest === undefined ? 'queued' : 'preparing'),
@@ -36,7 +35,6 @@ export function restoreLife(
     startedAt,
     since: latest?.launched?.at ?? null,
   };
-  if (outcome !== null) return done(restoreEnded(life, execution, outcome));
   if (latest === undefined) return goOnUnstarted(life, accepted, { queueTimeoutMs, nowMs });
   if (verdict !== null) return { state: { ...life, phase: 'killing', verdict, since: verdict.at }, effects: [ADOPT] };
   if (suspended !== null) {
@@ -56,10 +54,6 @@ export function restoreLife(
 
 const ADOPT: Effect = { do: 'adopt' };
 
-function done(state: Lifecycle): Step {
-  return { state, effects: [] };
-}
-
 /** One that was refused, cancelled, or has waited for too long before anything was started is not started any more. */
 function goOnUnstarted(
   life: Lifecycle,
@@ -73,7 +67,7 @@ function goOnUnstarted(
   }
   if (life.phase !== 'queued') return { state: life, effects: [{ do: 'prepare' }] };
   const waitsUntil = acceptedAtMs + queueTimeoutMs;
-  return waitsUntil > nowMs ? done(life) : step(life, { type: 'queue_timeout', at: waitsUntil });
+  return waitsUntil > nowMs ? { state: life, effects: [] } : step(life, { type: 'queue_timeout', at: waitsUntil });
 }
 
 /** What runs sets them again when it is found. */
@@ -92,25 +86,4 @@ function withoutPassedHold(life: Lifecycle, nowMs: number): Lifecycle {
   if (nowMs < hold.until) return withoutHold(life, nowMs);
   const passed: Observation = holdTimeout(hold);
   return { ...life, observations: [...life.observations, passed] };
-}
-
-function restoreEnded(life: Lifecycle, { accepted }: JournalledExecution, outcome: Outcome): Lifecycle {
-  const { acceptedAtMs, acceptedAtEpochMs } = accepted;
-  const toMs = (epochMs: number) => acceptedAtMs + (epochMs - acceptedAtEpochMs);
-  return {
-    ...life,
-    phase: 'ended',
-    attempt: Math.max(1, life.attempt, outcome.attempts),
-    verdict: verdictOf(outcome, toMs(outcome.endedAt)),
-    hold: null,
-    heldMs: outcome.heldMs,
-    survivors: outcome.survivors,
-    startedAt: outcome.startedAt === undefined ? null : toMs(outcome.startedAt),
-    endedAt: toMs(outcome.closedAt),
-    since: toMs(outcome.closedAt),
-  };
-}
-
-function verdictOf({ reason }: Outcome, at: number): Verdict {
-  return { status: OUTCOME_REASONS[reason].status, reason, at };
 }

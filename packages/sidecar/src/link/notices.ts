@@ -1,7 +1,7 @@
 import { CURSOR_START, type ExecutionSummary, type Outcome } from '@outrigger/protocol';
 import { type CredentialNotice, type Credentials } from '../credentials/credentials.js';
 import { type AdmissionNotice } from '../supervision/announcer.js';
-import { type Run } from '../supervision/run.js';
+import { type KnownRun } from '../supervision/known-run.js';
 import { type Supervisor } from '../supervision/supervisor.js';
 import { type Channel } from './channel.js';
 
@@ -13,13 +13,13 @@ export class Notices {
   /** Outcomes still to be sent again; they are paced, because there can be many. */
   readonly #resend: string[] = [];
   /** Executions of which there is something to tell once the snapshot is out; null: it is. */
-  #held: Set<Run> | null = null;
+  #held: Set<KnownRun> | null = null;
   /** News of admission since `welcome`, the latest of each type. */
   readonly #admission = new Map<AdmissionNotice['type'], AdmissionNotice>();
   readonly #onAdmission: (notice: AdmissionNotice) => void;
   readonly #onNotice: (notice: CredentialNotice) => void;
-  readonly #onState: (run: Run) => void;
-  readonly #onOutcome: (run: Run, outcome: Outcome) => void;
+  readonly #onState: (run: KnownRun) => void;
+  readonly #onOutcome: (run: KnownRun, outcome: Outcome) => void;
 
   /** @param guard Makes a notice, and keeps whoever caused it from hearing that it failed. */
   constructor(
@@ -87,12 +87,12 @@ export class Notices {
     }
   }
 
-  #tell(run: Run, send: () => void): void {
+  #tell(run: KnownRun, send: () => void): void {
     if (this.#held === null) send();
     else this.#held.add(run);
   }
 
-  #sendState(run: Run): void {
+  #sendState(run: KnownRun): void {
     const { executionId, state, since, attempt, hold, verdict, end } = run.summary();
     this.#channel.send({
       type: 'state',
@@ -106,7 +106,7 @@ export class Notices {
     });
   }
 
-  #sendOutcome(run: Run, outcome: Outcome): void {
+  #sendOutcome(run: KnownRun, outcome: Outcome): void {
     this.#channel.send({ type: 'outcome', outcome, end: run.end ?? CURSOR_START });
   }
 }

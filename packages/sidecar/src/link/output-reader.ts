@@ -1,6 +1,6 @@
 import { type Cursor, type Log as LogName, WireError } from '@outrigger/protocol';
 import { type CurrentRedactor } from '../redaction.js';
-import { type Run } from '../supervision/run.js';
+import { type KnownRun } from '../supervision/known-run.js';
 import { type AttemptView } from '../supervision/past-attempt.js';
 import { seenBytes } from './log-extent.js';
 import { LogReader, type Stretch } from './log-reader.js';
@@ -14,14 +14,14 @@ export interface PlacedStretch {
 
 /** Reads an execution's logs for one subscription: all of an attempt, its logs taking turns, before anything of the next. */
 export class OutputReader {
-  readonly #run: Run;
+  readonly #run: KnownRun;
   readonly #redactor: CurrentRedactor;
   /** The attempt at hand; 0: none is there yet. */
   #attempt = 0;
   #readers: LogReader[] = [];
 
   /** @throws WireError `invalid` for a cursor that lies outside the logs. */
-  constructor(run: Run, { from, redactor }: { readonly from: Cursor; readonly redactor: CurrentRedactor }) {
+  constructor(run: KnownRun, { from, redactor }: { readonly from: Cursor; readonly redactor: CurrentRedactor }) {
     this.#run = run;
     this.#redactor = redactor;
     const attempt = run.attempts[from.attempt - 1];

@@ -1,13 +1,13 @@
 import { type Cursor, LIMITS, type SidecarFrame } from '@outrigger/protocol';
 import { type CurrentRedactor } from '../redaction.js';
-import { type Run } from '../supervision/run.js';
+import { type KnownRun } from '../supervision/known-run.js';
 import { type Stretch } from './log-reader.js';
 import { OutputReader, type PlacedStretch } from './output-reader.js';
 import { TURN_BYTES, turns } from './turns.js';
 
 export interface SubscriptionOptions {
   readonly name: string;
-  readonly run: Run;
+  readonly run: KnownRun;
   readonly from: Cursor;
   readonly creditBytes: number;
   readonly redactor: CurrentRedactor;

@@ -1,14 +1,14 @@
 import { EventEmitter } from 'node:events';
 import { type Outcome, type SidecarFrame } from '@outrigger/protocol';
 import { type Logger } from 'pino';
-import { Run } from './run.js';
+import { type KnownRun } from './known-run.js';
 
 /** What hosts are told of admission. */
 export type AdmissionNotice = SidecarFrame<'drain_progress' | 'circuit_opened' | 'circuit_closed'>;
 
 interface SupervisorEvents {
-  state: [run: Run];
-  outcome: [run: Run, outcome: Outcome];
+  state: [run: KnownRun];
+  outcome: [run: KnownRun, outcome: Outcome];
   admission: [notice: AdmissionNotice];
 }
 
@@ -33,7 +33,7 @@ export class Announcer extends EventEmitter<SupervisorEvents> {
       try {
         listener(...event);
       } catch (error) {
-        const about = event[0] instanceof Run ? { executionId: event[0].id } : { type: event[0].type };
+        const about = 'type' in event[0] ? { type: event[0].type } : { executionId: event[0].id };
         this.#logger.error({ err: error, ...about }, 'a host cannot be told');
       }
     }

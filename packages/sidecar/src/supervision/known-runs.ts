@@ -4,7 +4,8 @@ import { monotonicMs } from '../clock.js';
 import { type ExecutionJournal, TOMBSTONE_MS } from '../journal/execution-journal.js';
 import { type StateFolder } from '../state/folder.js';
 import { Retention, RETENTION_LIMITS, type RetentionLimits } from './retention.js';
-import { type Run } from './run.js';
+import { EndedRun } from './ended-run.js';
+import { type KnownRun } from './known-run.js';
 
 /** How often what is too old is looked for while nothing ends. */
 const PRUNE_MS = 60 * 60 * 1000;
@@ -21,7 +22,7 @@ export interface KnownRunsOptions {
 /** Every execution that is known, in the order of acceptance, until it is forgotten and its logs with it. */
 export class KnownRuns {
   readonly #options: KnownRunsOptions;
-  readonly #runs = new Map<string, Run>();
+  readonly #runs = new Map<string, KnownRun>();
   readonly #retention: Retention;
 
   constructor(options: KnownRunsOptions) {
@@ -39,7 +40,7 @@ export class KnownRuns {
     return this.#retention.unacknowledgedCount;
   }
 
-  find(id: string): Run | undefined {
+  find(id: string): KnownRun | undefined {
     return this.#runs.get(id);
   }
 
@@ -56,34 +57,35 @@ export class KnownRuns {
   }
 
   /** @throws WireError `unknown_execution` */
-  get(id: string): Run {
+  get(id: string): KnownRun {
     const run = this.#runs.get(id);
     if (run === undefined) throw new WireError('unknown_execution', `execution ${id} is not known to this agent`);
     return run;
   }
 
-  add(run: Run): void {
+  add(run: KnownRun): void {
     this.#runs.set(run.id, run);
   }
 
   /** It was never accepted after all. */
-  remove(run: Run): void {
+  remove(run: KnownRun): void {
     this.#runs.delete(run.id);
   }
 
-  /** The execution has its outcome: from now on it may be forgotten. */
-  keep(run: Run): void {
-    this.#keep(run, monotonicMs());
+  /** The execution has its outcome: from now on no more is kept of it than is told, and it may be forgotten. */
+  keep(run: KnownRun, outcome: Outcome): void {
+    this.#keep(EndedRun.of(run, outcome), monotonicMs());
     this.#retention.prune(monotonicMs());
   }
 
   /** The same for one that had its outcome before this sidecar was started. */
-  keepRestored(run: Run, { closedAt }: Outcome, isAcknowledged: boolean): void {
-    this.#keep(run, monotonicMs() - Math.max(0, Date.now() - closedAt));
+  keepRestored(run: EndedRun, { isAcknowledged }: { readonly isAcknowledged: boolean }): void {
+    this.#keep(run, monotonicMs() - Math.max(0, Date.now() - run.outcome.closedAt));
     if (isAcknowledged) this.#retention.acknowledge(run.id);
   }
 
-  #keep(run: Run, endedAt: number): void {
+  #keep(run: EndedRun, endedAt: number): void {
+    this.#runs.set(run.id, run);
     const bytes = Buffer.byteLength(JSON.stringify(run.summary()));
     this.#retention.keep(run.id, { bytes, logBytes: run.logBytes, endedAt });
   }
@@ -119,7 +121,8 @@ export class KnownRuns {
 
   #dropLogs(id: string, wasAcknowledged: boolean): void {
     const { logger } = this.#options;
-    this.#runs.get(id)?.dropLogs();
+    const run = this.#runs.get(id);
+    if (run instanceof EndedRun) run.dropLogs();
     if (!wasAcknowledged) logger.warn({ executionId: id }, 'logs dropped, although no host acknowledged the outcome');
     this.#removeLogs(id);
   }

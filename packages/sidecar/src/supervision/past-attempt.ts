@@ -23,24 +23,33 @@ export interface PastAttemptInit {
   readonly hasLogs: boolean;
 }
 
-/** An attempt that was over when the sidecar was started: its logs, and where they end. */
+/** An attempt that is over: its logs, and where they end. */
 export class PastAttempt implements AttemptView {
   readonly number: number;
   readonly stdout: Log;
   readonly stderr: Log;
-  readonly report = EMPTY_REPORT;
 
-  constructor({ number, files, ends, hasLogs }: PastAttemptInit) {
+  constructor({ number, stdout, stderr }: Pick<AttemptView, 'number' | 'stdout' | 'stderr'>) {
     this.number = number;
-    this.stdout = new Log(files.stdout);
-    this.stderr = new Log(files.stderr);
-    this.stdout.fixEndAt(ends.stdout);
-    this.stderr.fixEndAt(ends.stderr);
-    if (!hasLogs) [this.stdout, this.stderr].forEach((log) => log.drop());
+    this.stdout = stdout;
+    this.stderr = stderr;
+  }
+
+  /** One that was over when the sidecar was started. */
+  static restore({ number, files, ends, hasLogs }: PastAttemptInit): PastAttempt {
+    const [stdout, stderr] = [new Log(files.stdout), new Log(files.stderr)];
+    stdout.fixEndAt(ends.stdout);
+    stderr.fixEndAt(ends.stderr);
+    if (!hasLogs) [stdout, stderr].forEach((log) => log.drop());
+    return new PastAttempt({ number, stdout, stderr });
   }
 
   get end(): Cursor | null {
     return endOfLogs(this);
+  }
+
+  get report(): RunReport {
+    return EMPTY_REPORT;
   }
 }
 

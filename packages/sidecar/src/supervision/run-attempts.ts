@@ -66,20 +66,18 @@ export class RunAttempts {
 
   /** Takes in the attempts that another sidecar has written down. @param canLive Whether a process of theirs can live. */
   restore(execution: JournalledExecution, { canLive }: { readonly canLive: boolean }): void {
-    const { attempts, credential, outcome, ends } = execution;
+    const { attempts, credential, ends } = execution;
     const { state } = this.#options.context;
     const { executionId } = this.#options.accepted;
     const latest = attempts.at(-1);
     this.#sessionId = latest?.sessionId ?? this.#sessionId;
     this.#credential = credential;
     const hasLogs = state.hasLogs(executionId);
-    const over = outcome === null ? attempts.slice(0, -1) : attempts;
-    this.#past = over.map(({ number }, index) => {
+    this.#past = attempts.slice(0, -1).map(({ number }, index) => {
       const files = state.logsOf({ executionId, number });
-      return new PastAttempt({ number, files, ends: ends?.[index] ?? NO_LOGS, hasLogs });
+      return PastAttempt.restore({ number, files, ends: ends?.[index] ?? NO_LOGS, hasLogs });
     });
-    if (outcome !== null) this.#request = null;
-    else if (latest !== undefined) this.#restoreLatest(latest, execution, canLive);
+    if (latest !== undefined) this.#restoreLatest(latest, execution, canLive);
   }
 
   #restoreLatest(

@@ -42,10 +42,8 @@ export class RunEffects {
   #isEndTold = false;
   #outcome: Outcome | null = null;
 
-  /** @param outcome Of an execution that has ended. */
-  constructor(options: RunEffectsOptions, outcome: Outcome | null) {
+  constructor(options: RunEffectsOptions) {
     this.#options = options;
-    this.#outcome = outcome;
     this.#idleClock = new IdleClock({
       limits: options.idleLimits,
       signsOfLife: () => this.#signsOfLife(),

@@ -11,6 +11,7 @@ import { restoreLife } from '../core/journal-restore.js';
 import { type JournalledExecution } from '../core/journal-state.js';
 import { type Effect, newLifecycle, type Step } from '../core/lifecycle-state.js';
 import { accept, type Accepted, acceptedOf, durationsOf, lifecycleLimitsOf, type RunInit } from './accepted.js';
+import { type KnownRun } from './known-run.js';
 import { LifecycleLoop } from './lifecycle-loop.js';
 import { type AttemptView } from './past-attempt.js';
 import { RunAttempts, type RunAttemptsContext } from './run-attempts.js';
@@ -30,14 +31,13 @@ interface RunParts {
   readonly request: DispatchRequest;
   /** Where it begins, and what is to be done first. */
   readonly first: Step;
-  readonly outcome: Outcome | null;
 }
 
 /**
  * One execution, as the supervisor and those who read of it see it. Every callback of a process, file or timer ends in
  * the loop, which alone changes the state.
  */
-export class Run {
+export class Run implements KnownRun {
   readonly digest: string;
   readonly #accepted: Accepted;
   readonly #queueTimeoutMs: number;
@@ -52,7 +52,7 @@ export class Run {
   /** When the agent may admit again what it has not. */
   #retryAt: number | null = null;
 
-  private constructor({ accepted, digest, request, first, outcome }: RunParts, context: RunContext) {
+  private constructor({ accepted, digest, request, first }: RunParts, context: RunContext) {
     const durations = durationsOf(request);
     const { executionId: id } = accepted;
     const logger = context.logger.child({ executionId: id });
@@ -74,16 +74,15 @@ export class Run {
     const attempts = new RunAttempts(request, { accepted, loop, context: ownContext });
     this.#loop = loop;
     this.#attempts = attempts;
-    const options = {
+    this.#effects = new RunEffects({
       loop,
       attempts,
       idleLimits: durations,
       context: ownContext,
       facts: () => this.#facts,
       onState: () => context.onState(this),
-      onOutcome: (told: Outcome) => context.onOutcome(this, told),
-    };
-    this.#effects = new RunEffects(options, outcome);
+      onOutcome: (outcome) => context.onOutcome(this, outcome),
+    });
   }
 
   /** An execution that is admitted now. */
@@ -91,17 +90,16 @@ export class Run {
     const { digest, request, isQueued } = init;
     const lifecycle = newLifecycle(lifecycleLimitsOf(request, context.access.mode), isQueued ? 'queued' : 'preparing');
     const first: Step = { state: lifecycle, effects: isQueued ? [] : [{ do: 'prepare' }] };
-    return new Run({ accepted: accept(init), digest, request, first, outcome: null }, context);
+    return new Run({ accepted: accept(init), digest, request, first }, context);
   }
 
-  /** An execution that another sidecar has written down. @param canLive Whether a process of it can live. */
+  /** An execution that another sidecar has written down and that has not ended. @param canLive Whether a process of it can live. */
   static restore(execution: JournalledExecution, context: RunContext, { canLive }: { readonly canLive: boolean }): Run {
     const { request, digest } = execution.accepted;
     const limits = lifecycleLimitsOf(request, context.access.mode);
     const { queueTimeoutMs } = durationsOf(request);
     const first = restoreLife(execution, { limits, queueTimeoutMs, nowMs: monotonicMs() });
-    const { outcome } = execution;
-    const run = new Run({ accepted: acceptedOf(execution.accepted), digest, request, first, outcome }, context);
+    const run = new Run({ accepted: acceptedOf(execution.accepted), digest, request, first }, context);
     run.#attempts.restore(execution, { canLive });
     return run;
   }
@@ -185,20 +183,9 @@ export class Run {
     await Promise.all(effects.map((effect) => this.#loop.carryOut(effect)));
   }
 
-  /** Keeps nothing of the logs but where they end. */
-  dropLogs(): void {
-    this.attempts.flatMap(({ stdout, stderr }) => [stdout, stderr]).forEach((log) => log.drop());
-  }
-
   /** About as many as its request takes. */
   get requestBytes(): number {
     return this.#requestBytes;
-  }
-
-  /** Bytes of all logs; of one that has ended. */
-  get logBytes(): number {
-    const logs = this.attempts.flatMap(({ stdout, stderr }) => [stdout, stderr]);
-    return logs.reduce((sum, log) => sum + (log.isDropped ? 0 : (log.end ?? 0)), 0);
   }
 
   /** Ends the wait for a slot. */

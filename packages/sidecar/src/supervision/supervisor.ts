@@ -19,6 +19,8 @@ import { checkDispatch, digestOf } from './dispatch-checks.js';
 import { unreadableOutcome } from './give-up.js';
 import { KnownRuns, type KnownRunsOptions } from './known-runs.js';
 import { Promises } from './promises.js';
+import { EndedRun } from './ended-run.js';
+import { type KnownRun } from './known-run.js';
 import { Run, type RunContext } from './run.js';
 
 export interface SupervisorOptions
@@ -132,15 +134,15 @@ export class Supervisor extends Announcer {
 
   /** Returns what has not ended. @throws Error for what makes no sense */
   #restore(execution: JournalledExecution): Run | null {
-    const { outcome, isAcknowledged } = execution;
+    const { outcome } = execution;
+    if (outcome !== null) {
+      this.#runs.keepRestored(EndedRun.restore(execution, outcome, this.#context.state), execution);
+      return null;
+    }
     const run = Run.restore(execution, this.#context, { canLive: this.#journal.isOfThisBoot });
     this.#runs.add(run);
-    if (outcome === null) {
-      this.#admitting.slots.add(run);
-      return run;
-    }
-    this.#runs.keepRestored(run, outcome, isAcknowledged);
-    return null;
+    this.#admitting.slots.add(run);
+    return run;
   }
 
   /**
@@ -210,7 +212,7 @@ export class Supervisor extends Announcer {
   }
 
   /** @throws WireError `unknown_execution` */
-  run(id: string): Run {
+  run(id: string): KnownRun {
     return this.#runs.get(id);
   }
 
@@ -296,7 +298,7 @@ export class Supervisor extends Announcer {
 
   #onOutcome(run: Run, outcome: Outcome): void {
     this.#admitting.release(run, outcome);
-    this.#runs.keep(run);
+    this.#runs.keep(run, outcome);
     this.#admitting.wake();
     void this.#journal.settle().then(() => {
       if (!run.isEndTold) this.announce('state', run);
