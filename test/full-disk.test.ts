@@ -4,6 +4,7 @@ import { type FakeStep } from '@outrigger/sdk/testing';
 import { describe, expect, it } from 'vitest';
 import { fillDisk, mountSmallDisk } from '../packages/sidecar/src/testing/small-disk.js';
 import { recordsIn } from './support/journal.js';
+import { script } from './support/fleet.js';
 import { RawClient } from './support/raw-client.js';
 import { startRestartable } from './support/restart.js';
 import { hasPrinted, temporaryFolder, until } from './support/runs.js';
@@ -67,9 +68,15 @@ describe('without any room under the state folder (R15)', () => {
       expect(await client.dispatch('before', until(gate))).toMatchObject({ known: true, state: 'running' });
       expect(await client.request('cancel', { executionId: 'before' })).toMatchObject({ known: true });
       expect(await client.outcome('before')).toMatchObject({ status: 'cancelled', survivors: 0 });
+      // What was told is on the disk, in the room that was kept for that: the next sidecar says the same.
+      await sidecar.restart();
+      await using next = await RawClient.connect(sidecar);
+      expect(await next.outcome('before')).toMatchObject({ status: 'cancelled', survivors: 0 });
       rmSync(filler);
-      await client.dispatch('after', until(other));
-      await hasPrinted(client, 'after');
+      const dispatch = async () =>
+        (await next.ask('dispatch', { executionId: 'after', request: { prompt: script(...until(other)) } })).ok;
+      await expect.poll(dispatch, { timeout: 20_000, interval: 500 }).toBe(true);
+      await hasPrinted(next, 'after');
     }
     await sidecar.restart();
     await using client = await RawClient.connect(sidecar);

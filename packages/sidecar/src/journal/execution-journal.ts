@@ -12,6 +12,7 @@ import { type DecodedJournal } from '../core/journal-codec.js';
 import { type Disk } from './disk.js';
 import { JournalError } from './journal-error.js';
 import { Journal } from './journal.js';
+import { Reserve } from './reserve.js';
 
 /** How long an id is known of which nothing else is. */
 export const TOMBSTONE_MS = 30 * 24 * 60 * 60 * 1000;
@@ -36,17 +37,22 @@ export class ExecutionJournal {
   readonly #journal: Journal;
   readonly #logger: Logger;
   readonly #isOfThisBoot: boolean;
+  readonly #reserve: Reserve;
   #fold: JournalFold;
   /** What holds and was not written; null: so much that only a new file has it all. */
   #unwritten: JournalRecord[] | null = [];
   /** A new file costs time and room, so it is not tried with every call. */
   #nextRewriteAt = 0;
-  #isToldBehind = false;
+  /** Something could not be written, or the room is gone that is kept for that. */
+  #isBehind = false;
   #catchUpTimer: NodeJS.Timeout | undefined;
 
-  private constructor(journal: Journal, { records, damagedLines }: DecodedJournal, options: ExecutionJournalOptions) {
+  private constructor(path: string, journal: Journal, content: DecodedJournal, options: ExecutionJournalOptions) {
+    const { records, damagedLines } = content;
     this.#journal = journal;
     this.#logger = options.logger;
+    this.#reserve = new Reserve(`${path}.reserve`);
+    if (!this.#reserve.isFull) this.#fallBehind(new JournalError('unwritable', 'there is no room to be kept for it'));
     this.#fold = new JournalFold(records);
     const bootId = options.bootId ?? machineBootId();
     this.#isOfThisBoot = this.#fold.state.machineBootId === bootId;
@@ -75,7 +81,7 @@ export class ExecutionJournal {
       logger.error({ path, damagedLines }, 'the journal is damaged: of some executions nothing is known any more');
       keepCopy(path, logger);
     }
-    return new ExecutionJournal(journal, content, options);
+    return new ExecutionJournal(path, journal, content, options);
   }
 
   /** Names what is remembered: another one than last time means that nothing is. */
@@ -99,6 +105,7 @@ export class ExecutionJournal {
    * @throws JournalError when it cannot; then it does not hold.
    */
   promise(...records: readonly JournalRecord[]): void {
+    if (!this.#reserve.isFull) throw new JournalError('unwritable', 'there is no room for the journal');
     this.#catchUp();
     this.#journal.append(...records);
     records.forEach((record) => this.#fold.take(record));
@@ -109,8 +116,7 @@ export class ExecutionJournal {
   note(record: JournalRecord): void {
     this.#fold.take(record);
     try {
-      this.#catchUp();
-      this.#journal.append(record);
+      this.#writeNow(record);
     } catch (error) {
       this.#leaveUnwritten(record);
       this.#fallBehind(error);
@@ -119,11 +125,24 @@ export class ExecutionJournal {
     this.#keepSmall();
   }
 
+  /** @throws JournalError */
+  #writeNow(record: JournalRecord): void {
+    try {
+      this.#catchUp();
+      this.#journal.append(record);
+    } catch (error) {
+      if (!this.#reserve.release()) throw error;
+      // Told, and tried again later to be made good.
+      this.#fallBehind(error);
+      this.#catchUp();
+      this.#journal.append(record);
+    }
+  }
+
   /** Resolves when all that holds is on the disk. @throws JournalError when that is not known */
   async commit(): Promise<void> {
     this.#catchUp();
     await this.#journal.commit();
-    this.#isToldBehind = false;
   }
 
   /** Resolves when all that holds is on the disk, or cannot be put there for now. */
@@ -147,8 +166,6 @@ export class ExecutionJournal {
     else if (this.#unwritten.length > 0) this.#journal.append(...this.#unwritten);
     else return;
     this.#unwritten = [];
-    clearTimeout(this.#catchUpTimer);
-    this.#logger.info('the journal is complete again');
   }
 
   /** @throws JournalError */
@@ -166,11 +183,31 @@ export class ExecutionJournal {
   }
 
   #fallBehind(error: unknown): void {
-    if (!this.#isToldBehind) this.#logger.error({ err: error }, 'the journal cannot be written; it is tried again');
-    this.#isToldBehind = true;
+    if (!this.#isBehind) this.#logger.error({ err: error }, 'the journal cannot be written; it is tried again');
+    this.#isBehind = true;
+    this.#tryLater();
+  }
+
+  #tryLater(): void {
     clearTimeout(this.#catchUpTimer);
-    this.#catchUpTimer = setTimeout(() => void this.settle(), CATCH_UP_MS);
+    this.#catchUpTimer = setTimeout(() => void this.#tryAgain(), CATCH_UP_MS);
     this.#catchUpTimer.unref();
+  }
+
+  async #tryAgain(): Promise<void> {
+    try {
+      await this.commit();
+      this.#reserve.fill();
+    } catch (error) {
+      this.#fallBehind(error);
+      return;
+    }
+    if (!this.#reserve.isFull) {
+      this.#tryLater();
+      return;
+    }
+    this.#isBehind = false;
+    this.#logger.info('the journal can be written again');
   }
 
   /** It is there as it was where it cannot be made anew, and grows. */
