@@ -51,6 +51,24 @@ it('an execution is known as far as it was written down', () => {
   });
 });
 
+it('each attempt has its own start and launch; who used what, and whether it was acknowledged, is told last', () => {
+  const credential = { id: 'team-a', generation: 3 };
+  const other = { start: { ...start, marks: { rlimit: '2' } } };
+  const before = [accepted('a'), starting(1), launched(1), starting(2), starting(2, other)];
+  expect(fold(...before)).toMatchObject({ credential: null, isAcknowledged: false });
+  const known = fold(...before, launched(2, 9), { is: 'used', id: 'a', credential }, { is: 'acknowledged', id: 'a' });
+  expect(known?.attempts).toMatchObject([
+    { number: 1, start, launched: { at: 7, pid: 71 } },
+    { number: 2, ...other, launched: { at: 9, pid: 72 } },
+  ]);
+  expect(known).toMatchObject({ credential, isAcknowledged: true });
+});
+
+it('a record of a kind that is not known changes nothing', () => {
+  const unknown = { is: 'of_tomorrow', id: 'a' } as unknown as JournalRecord;
+  expect(fold(accepted('a'), unknown)).toEqual(fold(accepted('a')));
+});
+
 it('an acceptance or a launch that is repeated takes nothing back', () => {
   expect(fold(accepted('a'), starting(1), launched(1), accepted('a'), launched(1, 9))?.startedAt).toBe(7);
 });
@@ -82,6 +100,10 @@ it('a verdict and an outcome that were told stand', () => {
 it('the prompt of what has ended is not kept, and its labels are', () => {
   const state = foldJournal([accepted('a', 'long'), { is: 'ended', id: 'a', outcome: outcomeOf('a'), ends: null }]);
   expect(recordsOf(state)[0]).toMatchObject({ is: 'accepted', request: { prompt: '-', labels: { team: 'a' } } });
+  const bare = { ...accepted('a'), request: { prompt: 'long' } };
+  const ended = { is: 'ended', id: 'a', outcome: outcomeOf('a'), ends: null } as const;
+  expect(recordsOf(foldJournal([bare, ended]))[0]).toMatchObject({ request: { prompt: '-' } });
+  expect(fold(bare, ended)?.accepted.request).not.toHaveProperty('labels');
 });
 
 it('an id whose execution was forgotten is known, until it is accepted again', () => {

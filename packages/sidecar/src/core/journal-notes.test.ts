@@ -6,6 +6,7 @@ import {
   exited,
   held,
   HOLD_LIMITS,
+  holdTimeout,
   idle,
   launched,
   logsRead,
@@ -75,6 +76,15 @@ it('a suspension is noted with all that another attempt needs, and what it waite
     { is: 'suspended', id: 'a', next: 'resume', failure, resumesLeft: 2, hold, heldMs: 0, ends: ENDS },
     { is: 'held', id: 'a', heldMs: 40, hold: null },
   ]);
+});
+
+it('what comes while an attempt is suspended is noted for itself, and the end of an execution with its outcome alone', () => {
+  const failed = credentialFailed(10, 'auth_expired', refusalFor('auth_expired'));
+  const suspended = [prepared(), launched(), failed, logsRead] as const;
+  const cancelled = notedOf(RESUME_LIMITS, ...suspended, cancel(15), treeDead(20));
+  expect(cancelled.map(({ is }) => is)).toEqual(['suspended', 'cancelled']);
+  const timedOut = notedOf(RESUME_LIMITS, ...suspended, treeDead(20), holdTimeout(110));
+  expect(timedOut.map(({ is }) => is)).toEqual(['suspended']);
 });
 
 it('what the clock and the process tell again is not noted', () => {
