@@ -17,7 +17,7 @@ const execution = await agent.dispatch({
   timeoutMs: 20 * 60_000,
 });
 
-for await (const text of execution.text()) console.log(text); // what the agent said, never an error of the API
+for await (const text of execution.text()) console.log(text); // each turn once it ended well, never an error of the API
 const outcome = await execution.outcome; // whatever its status
 process.exitCode = outcome.status === 'succeeded' ? 0 : 1;
 await fleet.close();

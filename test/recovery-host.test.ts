@@ -2,7 +2,7 @@ import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createFleet, memoryStore, type Outcome } from '@outrigger/sdk';
 import { describe, expect, it } from 'vitest';
-import { connectFleet, nextEvent, script, signal } from './support/fleet.js';
+import { collect, connectFleet, nextEvent, script, signal } from './support/fleet.js';
 import { processesIn } from './support/outside.js';
 import { startRestartable } from './support/restart.js';
 import { hanging, temporaryFolder, until } from './support/runs.js';
@@ -24,8 +24,14 @@ describe('a container that dies with its state folder', () => {
     const executions = await Promise.all(
       ids.map((executionId) => host.agent.dispatch({ executionId, prompt: script(...hanging), cwd: folder })),
     );
+    // Whoever reads is told as well, and not that something has failed.
+    const readings = executions.map((execution) => collect(execution));
+    await expect.poll(() => processesIn(folder).length).toBe(2);
     await endContainer(sidecar, folder);
     await sidecar.start();
+    for (const reading of readings) {
+      expect((await reading).at(-1)).toMatchObject({ type: 'outcome', outcome: { status: 'lost' } });
+    }
     for (const { outcome } of executions) {
       expect(await outcome).toMatchObject({ status: 'lost', reason: 'sidecar_restarted', retryable: true });
     }

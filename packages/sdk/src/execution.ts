@@ -45,7 +45,7 @@ export class Execution implements AsyncDisposable {
    * Everything that happens, the outcome last. Of several attempts each is read to its end before the next; states, holds
    * and limits come as they are heard of, so before output that waits to be read.
    *
-   * `next()` throws `unknown_execution` when the agent knows it no more, `agent_closed` or `fleet_closed`, and
+   * `next()` throws `unknown_execution` when the agent knows it no more and it is not lost, `agent_closed` or `fleet_closed`, and
    * `invalid` for a cursor outside the output. A connection that is lost only makes it wait.
    *
    * @throws `invalid` for a credit that is no positive number of bytes

@@ -104,7 +104,12 @@ describe('what a host knows of an agent', () => {
   it('passes limits on to the executions that still run, and to those who hear of credentials', () => {
     const heard: RateLimitEvent[] = [];
     ledger.onNotice(state('running', 1));
-    tracked().watch({ onStep: ignore, onConcluded: ignore, onRateLimit: (event) => heard.push(event) });
+    tracked().watch({
+      onStep: ignore,
+      onConcluded: ignore,
+      onForgotten: ignore,
+      onRateLimit: (event) => heard.push(event),
+    });
     ledger.onNotice(limit(2));
     ledger.onNotice(state('ending', 3));
     ledger.onNotice(limit(4));

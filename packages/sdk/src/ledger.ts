@@ -214,29 +214,45 @@ export class Ledger implements LinkOwner {
       const { execution } = await this.link.call('status', { executionId });
       if (execution !== undefined) this.take(execution);
     } catch (error) {
-      const isUnknown = error instanceof WireError && error.code === 'unknown_execution';
-      if (!isUnknown) this.#warn('execution cannot be asked for', error, executionId);
-      else
-        await this.#onUnknown(executionId).catch((cause: unknown) => this.#warn('not concluded', cause, executionId));
+      if (error instanceof WireError && error.code === 'unknown_execution') await this.findOut(executionId, error);
+      else this.#warn('execution cannot be asked for', error, executionId);
     }
+  }
+
+  /** Concludes an execution that its agent does not know, if it is lost; else whoever reads it is told that it cannot be read. */
+  async findOut(executionId: string, error: OutriggerError): Promise<void> {
+    try {
+      if (await this.#concludeIfLost(executionId)) return;
+    } catch (cause) {
+      this.#warn('the store cannot be asked what became of an execution', cause, executionId);
+    }
+    this.find(executionId)?.forget(error);
   }
 
   /**
    * The agent does not know what it was given. Where it remembers what it did then, that is over and another host has its
    * outcome; where it remembers nothing of that time, it is lost.
+   *
+   * @returns whether there is nothing more to be told of it
    */
-  async #onUnknown(executionId: string): Promise<void> {
+  async #concludeIfLost(executionId: string): Promise<boolean> {
+    if (this.#dispatching.has(executionId)) return true;
     const record = await this.#options.store.getExecution(executionId);
-    if (record?.conclusion !== undefined || this.#dispatching.has(executionId)) return;
     const tracker = this.find(executionId);
+    if (record?.conclusion !== undefined) {
+      const { outcome, end } = record.conclusion;
+      tracker?.conclude(outcome, end);
+      return outcome.status === 'lost';
+    }
     const then = record?.journalId ?? tracker?.journalId;
-    if (then === undefined || then === this.#journalId) {
+    if (then === undefined || then === this.#journalId || this.#dispatching.has(executionId)) {
       this.#warn('execution is not known to its agent any more', undefined, executionId);
-      return;
+      return false;
     }
     const nowMs = Date.now();
     const known = { executionId, dispatchedAt: record?.createdAt ?? nowMs, attempts: tracker?.attempts ?? 0 };
     this.#conclude(lostOutcome(known, 'sidecar_restarted', nowMs), CURSOR_START, { isPresumed: true });
+    return true;
   }
 
   #warn(message: string, error?: unknown, executionId?: string): void {

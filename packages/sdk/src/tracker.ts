@@ -1,4 +1,4 @@
-import { type Cursor, type Outcome } from '@outrigger/protocol';
+import { type Cursor, type Outcome, type OutriggerError } from '@outrigger/protocol';
 import { advance, isDecided, type Progress, type StateStep } from './core/state-history.js';
 import { defer } from './deferred.js';
 import { type Decision, type HoldEvent, type RateLimitEvent, type ReleasedEvent, type StateEvent } from './events.js';
@@ -15,6 +15,8 @@ export interface Watcher {
   onRateLimit(event: RateLimitEvent): void;
   /** The end of the output, or the outcome, has become known. */
   onConcluded(): void;
+  /** Its agent does not know it any more, and nobody will hear how it ended. */
+  onForgotten(error: OutriggerError): void;
 }
 
 /** What this host knows of one execution. The agent's ledger writes it; handles and iterators read it. */
@@ -96,6 +98,11 @@ export class Tracker {
     });
     this.#concluded.resolve(outcome);
     this.#fence(end);
+  }
+
+  /** Its agent does not know it any more, though it is not lost. */
+  forget(error: OutriggerError): void {
+    for (const watcher of this.#watchers) watcher.onForgotten(error);
   }
 
   /** The fleet is closed: nobody will hear how it ended. */

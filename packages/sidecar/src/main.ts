@@ -28,6 +28,7 @@ async function run(options: SidecarOptions, { coreDumps, warnings }: Hardening):
   [...warnings, ...options.warnings].forEach((warning) => logger.warn(warning));
   logger.debug({ coreDumps }, 'hardened');
   const token = sidecar.tokenPath === null ? '' : ` token-file=${sidecar.tokenPath}`;
+  logger.info({ version: SIDECAR_VERSION, url: sidecar.url, stateDir: options.stateDir }, 'ready');
   console.log(`outrigger-sidecar ready: ${sidecar.url} agent=${options.agentId}${token}`);
 }
 
@@ -43,6 +44,7 @@ function stopOnSignals(
     isStopping = true;
     starting
       .then((sidecar) => sidecar.stop(timeoutMs))
+      .then(() => logger.info('stopped'))
       .then(() => output.flush())
       .then(() => process.exit(0))
       // Why it did not start is told by whoever has started it.

@@ -39,6 +39,8 @@ export interface ReaderOptions {
   readonly link: AgentLink;
   readonly from: Cursor;
   readonly windowBytes: number;
+  /** The agent does not know the execution. */
+  readonly onUnknown: (error: OutriggerError) => void;
   readonly onClose: () => void;
 }
 
@@ -75,6 +77,7 @@ export class Reader implements Subscriber {
         this.#wake();
       },
       onConcluded: () => this.#wake(),
+      onForgotten: (error) => this.#end(error),
     });
     try {
       link.subscribe(this);
@@ -130,7 +133,14 @@ export class Reader implements Subscriber {
     this.#wake();
   }
 
+  /** Whether what an agent does not know is lost, and so has an outcome, has to be found out. */
   fail(error: OutriggerError): void {
+    const isOpen = this.#options.tracker.outcome === undefined;
+    if (error.code === 'unknown_execution' && isOpen) this.#options.onUnknown(error);
+    else this.#end(error);
+  }
+
+  #end(error: OutriggerError): void {
     this.#failure ??= error;
     this.#wake();
   }
@@ -165,16 +175,21 @@ export class Reader implements Subscriber {
     }
     const item = entry.kind === 'gap' ? gapEvent(entry) : lineItem(entry, index);
     const place = { attempt: item.cursor.attempt, log: item.log, offset: item.cursor[item.log] };
-    return tracker.end !== undefined && isBehindFence(place, tracker.end) ? null : item;
+    return !this.#isLost && tracker.end !== undefined && isBehindFence(place, tracker.end) ? null : item;
   }
 
   /** The outcome, once everything before it was read. */
   #lastItem(): ReaderItem | null {
     const { outcome, end } = this.#options.tracker;
     if (this.#state === 'done' || outcome === undefined || end === undefined) return null;
-    if (!hasReached(positionOf(this.#output), end)) return null;
+    if (!this.#isLost && !hasReached(positionOf(this.#output), end)) return null;
     this.close();
     return { type: 'outcome', outcome };
+  }
+
+  /** Nobody knows where its output ended; what came before counts. */
+  get #isLost(): boolean {
+    return this.#options.tracker.outcome?.status === 'lost';
   }
 
   #release(bytes: number): void {

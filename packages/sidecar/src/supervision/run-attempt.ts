@@ -127,6 +127,10 @@ export class RunAttempt implements AttemptView {
     return made.attempt;
   }
 
+  get isTakenOver(): boolean {
+    return this.#parts.noted !== null;
+  }
+
   get end(): Cursor | null {
     return endOfLogs(this);
   }

@@ -49,6 +49,11 @@ export class RunAttempts {
     return this.#own.at(-1) ?? null;
   }
 
+  /** Whether the latest process was started by another sidecar. */
+  get isTakenOver(): boolean {
+    return this.latest?.isTakenOver ?? false;
+  }
+
   get facts(): Pick<RunFacts, 'attempts' | 'sessionId' | 'credential'> {
     return { attempts: [...this.#past, ...this.#own], sessionId: this.#sessionId, credential: this.#credential };
   }

@@ -90,7 +90,10 @@ export class RunEffects {
         break;
       case 'announce_running':
         this.#idleClock.start();
-        logger.info({ sessionId: facts().sessionId }, 'execution started');
+        logger.info(
+          { sessionId: facts().sessionId, attempt: loop.state.attempt },
+          attempts.isTakenOver ? 'execution taken over' : 'execution started',
+        );
         onState();
         break;
       case 'set_deadline':

@@ -87,6 +87,10 @@ export class Supervisor extends Announcer {
     const restored = await Promise.all(executions.map((execution) => this.#restoreAny(execution)));
     const unfinished = restored.filter((run) => run !== null);
     await Promise.all(unfinished.map((run) => run.adopt()));
+    if (executions.length > 0) {
+      const counts = { known: executions.length, unfinished: unfinished.length, live: this.counts().live };
+      this.#context.logger.info(counts, 'executions of the last sidecar are known again');
+    }
     this.#admitting.circuit.onRecovered((id) => this.#runs.find(id)?.outcome === null);
     await sweep();
     unfinished.forEach((run) => run.begin());
