@@ -31,6 +31,8 @@ describe('with little room under the state folder (R15)', () => {
     expect(skipped).toMatchObject({ state: 'ended', outcome: { status: 'skipped', reason: 'disk_low' } });
     const ready = await fetch(`${sidecar.url.replace('ws', 'http')}/readyz`);
     expect([ready.status, await ready.json()]).toEqual([503, { ready: false, problem: 'disk_low' }]);
+    // Once, however many are refused.
+    expect(sidecar.log.filter(({ msg }) => msg.startsWith('the disk is nearly full'))).toHaveLength(1);
     rmSync(join(disk.folder, 'filler'));
     await client.dispatch('after', good);
     expect(await client.outcome('after')).toMatchObject({ status: 'succeeded' });

@@ -59,14 +59,14 @@ export class Admitting {
   readonly circuit: Circuit;
   readonly #draining: Draining;
   readonly #credentials: Credentials;
-  readonly #hasRoom: () => boolean;
+  readonly #options: AdmittingOptions;
+  #isDiskLow = false;
 
   /** @param tell Tells hosts what changes of it. */
   constructor(options: AdmittingOptions, tell: (notice: AdmissionNotice) => void) {
     this.slots = new Slots(options.maxExecutions);
     this.#credentials = options.credentials;
-    const { state, freeBytesMin = 0 } = options;
-    this.#hasRoom = () => state.freeBytes >= freeBytesMin;
+    this.#options = options;
     this.#draining = new Draining({
       live: () => this.slots.live.map((run) => run.id),
       cancelLive: () => this.slots.live.forEach((run) => run.cancel('drained')),
@@ -94,7 +94,7 @@ export class Admitting {
     if (this.#draining.isOn) return 'draining';
     if (this.circuit.passage === 'open') return 'circuit_open';
     if (!this.#hasCredential) return 'credential_missing';
-    return this.#hasRoom() ? null : 'disk_low';
+    return this.#lookAtDisk() ? 'disk_low' : null;
   }
 
   /** What becomes of a dispatch. */
@@ -106,7 +106,7 @@ export class Admitting {
       isDraining: this.#draining.isOn,
       isCircuitOpen: this.circuit.passage === 'open',
       hasCredential: this.#hasCredential,
-      isDiskLow: !this.#hasRoom(),
+      isDiskLow: this.#lookAtDisk(),
       live: this.slots.live.length,
       queued: this.slots.queued.length,
       queuedMax: this.#queuedBytes() < QUEUED_BYTES_MAX ? QUEUED_MAX : 0,
@@ -157,6 +157,18 @@ export class Admitting {
     const resumed = this.#draining.isOn;
     this.#draining.end();
     return { resumed };
+  }
+
+  /** Whether there is too little room; it is logged when that changes. */
+  #lookAtDisk(): boolean {
+    const { state, logger, freeBytesMin = 0 } = this.#options;
+    const { freeBytes } = state;
+    const isLow = freeBytes < freeBytesMin;
+    if (isLow && !this.#isDiskLow)
+      logger.warn({ freeBytes, freeBytesMin }, 'the disk is nearly full; nothing is admitted');
+    if (!isLow && this.#isDiskLow) logger.info({ freeBytes }, 'there is room on the disk again');
+    this.#isDiskLow = isLow;
+    return isLow;
   }
 
   #queuedBytes(): number {
