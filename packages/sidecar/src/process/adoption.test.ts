@@ -129,6 +129,19 @@ it.runIf(METHODS.includes('cgroup'))('a cgroup that is not there any more holds 
   expect(await adopt(attempt, { noted })).toBe('nothing_runs');
 });
 
+it.runIf(METHODS.includes('cgroup') && METHODS.includes('rlimit'))(
+  'a limit that a run of another sidecar has got since does not make it one of those that are dead (P5)',
+  async () => {
+    const neighbour = await startOrphan('auto', 'sleep 600');
+    const pid = neighbour.noted.leader?.pid ?? 0;
+    const marks = { ...neighbour.noted.marks, cgroup: '/sys/fs/cgroup/outrigger-1-1-1-gone' };
+    const { attempt } = attemptOn(createAttemptFiles());
+    expect(await adopt(attempt, { noted: { marks, leader: NOBODY, since: 0 } })).toBe('adopted');
+    await attempt.kill(0);
+    expect(isAlive(pid)).toBe(true);
+  },
+);
+
 it('a process that has got the pid of a run by now is not adopted, and not killed (P5)', async () => {
   const newcomer = spawn('sleep', ['600'], { stdio: 'ignore', detached: true });
   onTestFinished(() => void newcomer.kill('SIGKILL'));

@@ -1,4 +1,7 @@
+import { basename } from 'node:path';
+import { type ProcessInfo } from '../../core/sweep.js';
 import { type Mark, type Marker } from './marker.js';
+import { readCgroups } from './proc.js';
 
 /** What must be noted of each mark for it to be restored, by the name of its marker. */
 export type MarkStates = Readonly<Record<string, string>>;
@@ -32,7 +35,22 @@ export function restoreMarks(markers: readonly Marker[], states: MarkStates): Ma
     const mark = state === undefined ? null : marker.restore(state);
     return mark === null ? [] : [[marker, mark] as const];
   });
-  return toMarks(restored, restored.length === Object.keys(states).length);
+  const own = states['cgroup'];
+  const safe = own === undefined ? restored : restored.map(([marker, mark]) => [marker, sparing(mark, own)] as const);
+  return toMarks(safe, restored.length === Object.keys(states).length);
+}
+
+/**
+ * While nobody looked after a run whose processes are dead, the limit that marked it may have been given to a run of another
+ * sidecar. Who is in the group of another run is of that run.
+ */
+function sparing(mark: Mark, ownGroup: string): Mark {
+  const own = basename(ownGroup);
+  const isForeign = ({ pid }: ProcessInfo) => {
+    const group = /\/(outrigger-\d+-\d+-\d+-[^/\n]+)/.exec(readCgroups(pid))?.[1];
+    return group !== undefined && group !== own;
+  };
+  return { ...mark, members: () => mark.members().filter((process) => !isForeign(process)) };
 }
 
 function toMarks(marked: readonly (readonly [Marker, Mark])[], hasAll: boolean): Marks {

@@ -43,6 +43,11 @@ export function readQueueLimit(pid: number | 'self'): number | null {
   return limit === 'unlimited' ? Infinity : Number(limit);
 }
 
+/** The cgroups a process is in, as proc(5) has them; empty for one that cannot be seen. */
+export function readCgroups(pid: number): string {
+  return readProc(pid, 'cgroup') ?? '';
+}
+
 /** Whether this process, and so what it starts, may raise limits (CAP_SYS_RESOURCE of capabilities(7)). */
 export function canRaiseLimits(): boolean {
   const effective = /^CapEff:\s+([0-9a-f]+)/m.exec(readProc('self', 'status') ?? '')?.[1] ?? '0';
