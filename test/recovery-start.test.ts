@@ -111,6 +111,21 @@ describe('a sidecar that is killed between the start of a process and its note o
   });
 });
 
+it('runs of one id, of two sidecars that find them by lineage, are not each other’s (P5)', async () => {
+  const folders = [temporaryFolder(), temporaryFolder()] as const;
+  const args = ['--kill-method=lineage'];
+  await using one = await startRestartable({ args });
+  await using other = await startRestartable({ args });
+  await using client = await RawClient.connect(one);
+  await using neighbour = await RawClient.connect(other);
+  await client.dispatch('run', [{ do: 'init' }, { do: 'hang' }], { cwd: folders[0] });
+  await neighbour.dispatch('run', [{ do: 'init' }, { do: 'hang' }], { cwd: folders[1] });
+  await Promise.all([hasPrinted(client, 'run'), hasPrinted(neighbour, 'run')]);
+  await client.request('cancel', { executionId: 'run' });
+  expect(await client.outcome('run')).toMatchObject({ status: 'cancelled' });
+  expect(folders.map((folder) => processesIn(folder).length)).toEqual([0, 1]);
+});
+
 describe('what is left of a journal that was lost', () => {
   it('is ended and removed before anything is admitted', async () => {
     const { folder, steps, starts } = silentRun();

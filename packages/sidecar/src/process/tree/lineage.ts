@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { type ProcessInfo, type ProcessName, relatives } from '../../core/sweep.js';
 import { type Mark, type Marker } from './marker.js';
 import { hasEnvironmentEntry, listPids, readProcess } from './proc.js';
@@ -11,7 +12,8 @@ const NOTE_INTERVAL_MS = 250;
  * a count of survivors is not to be had this way.
  */
 export function lineageMarker(): Marker | null {
-  return markerBy((executionId) => `OUTRIGGER_EXECUTION_ID=${executionId}`);
+  // An execution's id would not do: a neighbour's run can have the same.
+  return markerBy(() => `OUTRIGGER_MARK=${randomUUID()}`);
 }
 
 /** The same without the environment, which a neighbour's run of the same id has, too: for use beside a better mark. */
@@ -21,13 +23,13 @@ export function descentMarker(): Marker | null {
 
 const NO_ENTRY = '';
 
-function markerBy(entryOf: (executionId: string) => string): Marker | null {
+function markerBy(entryOf: () => string): Marker | null {
   if (readProcess(process.pid) === null) return null;
   const notes = new Notes();
   return {
     name: 'lineage',
     isComplete: false,
-    mark: (executionId) => markWith(entryOf(executionId), notes),
+    mark: () => markWith(entryOf(), notes),
     restore: (entry) => markWith(entry, notes),
     removeLeftovers: () => undefined,
   };
@@ -69,7 +71,7 @@ function markWith(entry: string, notes: Notes): Mark {
     return members;
   };
   return {
-    prefix: [],
+    prefix: entry === NO_ENTRY ? [] : ['/usr/bin/env', entry],
     state: entry,
     onLaunched: (leader) => {
       known = [...known, leader];
