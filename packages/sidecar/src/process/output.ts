@@ -45,6 +45,8 @@ export class Output {
   #wallOffsetMs: number | null = null;
   #resolveLastRead: (() => void) | null = null;
   #isOverLimit = false;
+  /** What is read before anybody knows of the process would be read by nobody again. */
+  #isFollowed = false;
 
   constructor(files: AttemptFiles, maxOutputBytes: number, hooks: OutputHooks) {
     this.#hooks = hooks;
@@ -86,6 +88,7 @@ export class Output {
 
   /** The process that prints has started. */
   begin(at: number): void {
+    this.#isFollowed = true;
     this.#grewAt = at;
   }
 
@@ -96,6 +99,7 @@ export class Output {
    * @returns Resolves when all that was there has been read.
    */
   async takeOver(since: number): Promise<void> {
+    this.#isFollowed = true;
     this.#caughtUpAt = since;
     this.#wallOffsetMs = monotonicMs() - Date.now();
     this.#grewAt = this.#lastWrittenAt();
@@ -141,6 +145,7 @@ export class Output {
   }
 
   #onChange(): void {
+    if (!this.#isFollowed) return;
     const size = this.stdout.size() + this.stderr.size();
     if (size === this.#size) return;
     this.#size = size;

@@ -117,11 +117,14 @@ export class RunAttempts {
     const isAfresh = number > 1 && session === 'start' && this.#request?.resume === undefined;
     if (isAfresh) this.#sessionId = randomUUID();
     const { tell, init, onGrowth } = this.#describe(number, session, this.#sessionId);
+    // One that was about to be started and never was leaves its place, before anybody reads in it.
+    if (before?.number === number) {
+      this.#own.pop();
+      await before.close();
+    }
     const next = await RunAttempt.prepare(init, { ...context, tell, onGrowth });
-    // One that was about to be started and never was leaves its place.
-    if (before?.number === number) this.#own.pop();
     this.#own.push(next);
-    await before?.close();
+    if (before?.number !== number) await before?.close();
     loop.tell({ type: 'prepared', at: monotonicMs() });
   }
 

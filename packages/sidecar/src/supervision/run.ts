@@ -101,6 +101,11 @@ export class Run implements KnownRun {
     const first = restoreLife(execution, { limits, queueTimeoutMs, nowMs: monotonicMs() });
     const run = new Run({ accepted: acceptedOf(execution.accepted), digest, request, first }, context);
     run.#attempts.restore(execution, { canLive });
+    // A hold that ended with the last sidecar must not be found again by the next one.
+    const { phase, hold, heldMs } = first.state;
+    if (phase === 'spawning' && execution.hold !== null && hold === null) {
+      context.notes.note({ is: 'held', id: execution.accepted.id, heldMs, hold });
+    }
     return run;
   }
 
