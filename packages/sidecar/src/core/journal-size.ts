@@ -5,9 +5,13 @@ export interface JournalSizeLimits {
   readonly bytesMin: number;
   /** How many times as large as what still counts in it a journal may be. */
   readonly timesLiveMax: number;
+  /** How much larger it may be at most. */
+  readonly slackBytesMax: number;
 }
 
-export const JOURNAL_SIZE_LIMITS: JournalSizeLimits = { bytesMin: 1024 * 1024, timesLiveMax: 4 };
+const MIB = 1024 * 1024;
+
+export const JOURNAL_SIZE_LIMITS: JournalSizeLimits = { bytesMin: MIB, timesLiveMax: 4, slackBytesMax: 256 * MIB };
 
 /**
  * The size up to which a journal is left as it is. The cost of making it anew is spread over at least
@@ -15,6 +19,7 @@ export const JOURNAL_SIZE_LIMITS: JournalSizeLimits = { bytesMin: 1024 * 1024, t
  *
  * @param liveBytes Of the fewest records that amount to the same.
  */
-export function journalBytesMax(liveBytes: number, { bytesMin, timesLiveMax } = JOURNAL_SIZE_LIMITS): number {
-  return Math.max(bytesMin, liveBytes * timesLiveMax);
+export function journalBytesMax(liveBytes: number, limits = JOURNAL_SIZE_LIMITS): number {
+  const { bytesMin, timesLiveMax, slackBytesMax } = limits;
+  return Math.max(bytesMin, Math.min(liveBytes * timesLiveMax, liveBytes + slackBytesMax));
 }
