@@ -52,8 +52,10 @@ export function step(state: Lifecycle, event: LifecycleEvent): Step {
       const { at, message, survivors } = event;
       if (state.phase !== 'spawning') return step(state, { type: 'tree_dead', at, survivors });
       const reason = state.startedAt === null ? 'spawn_failed' : 'crashed';
-      const failed = observe({ ...state, launchError: message, survivors }, { kind: 'failed', reason, at });
-      return endUnstarted(failed, at);
+      const failed = observe({ ...state, launchError: message }, { kind: 'failed', reason, at });
+      const ended = endUnstarted(failed, at);
+      // Whether or not it was noted that it was started, somebody may live.
+      return { ...ended, state: { ...ended.state, survivors } };
     }
 
     case 'turn_started':

@@ -36,6 +36,7 @@ export class RunAttempts {
   /** Of another sidecar: its attempts, and why the last one could not be restored, if it could not. */
   #noted: { readonly attempts: readonly JournalledAttempt[]; readonly canLive: boolean } | null = null;
   #unrestored: unknown = null;
+  #isYetToStart = false;
   #sessionId: string;
   #credential: CredentialName | null = null;
 
@@ -189,8 +190,16 @@ export class RunAttempts {
     const adopted = await latest.adopt();
     const at = monotonicMs();
     if (isEnding) loop.tell({ type: 'adopted', at });
-    else if (adopted === 'never_started') loop.tell({ type: 'never_started', at });
-    else if (adopted === 'unknown') loop.tell({ type: 'launch_failed', at, message: UNKNOWN_START });
+    else if (adopted === 'never_started') this.#isYetToStart = true;
+    else if (adopted === 'unknown') {
+      loop.tell({ type: 'adoption_failed', at, message: UNKNOWN_START, survivors: null });
+    }
+  }
+
+  /** Starts what another sidecar was about to start and never did, once whatever else was left is dealt with. */
+  begin(): void {
+    if (this.#isYetToStart) this.#options.loop.tell({ type: 'never_started', at: monotonicMs() });
+    this.#isYetToStart = false;
   }
 
   /** Ends are fixed with that, so a line without an end can be told. */

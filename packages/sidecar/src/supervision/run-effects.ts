@@ -4,8 +4,10 @@ import { monotonicMs } from '../clock.js';
 import { type IdleLimits, type SignsOfLife } from '../core/idle.js';
 import { type Effect, type Refusal } from '../core/lifecycle-state.js';
 import { type Credentials } from '../credentials/credentials.js';
-import { type DetailedRefusal } from '../credentials/holds.js';
+import { type DetailedRefusal, NO_CREDENTIAL } from '../credentials/holds.js';
+import { deferred } from '../deferred.js';
 import { type CurrentRedactor } from '../redaction.js';
+import { waitAtMost } from '../timeout.js';
 import { IdleClock } from './idle-clock.js';
 import { type LifecycleLoop } from './lifecycle-loop.js';
 import { type Notes } from './notes.js';
@@ -38,6 +40,7 @@ export class RunEffects {
   readonly #timers = new Timers<'queue' | 'deadline' | 'grace' | 'hold'>();
   readonly #idleClock: IdleClock;
   #stopWaiting: () => void = () => undefined;
+  #callOff: () => void = () => undefined;
   #isHurried = false;
   #isEndTold = false;
   #outcome: Outcome | null = null;
@@ -80,6 +83,7 @@ export class RunEffects {
     const { logger, redactor, notes } = this.#options.context;
     switch (effect.do) {
       case 'prepare':
+        if (this.#lacksCredential) await this.#waitForAnyCredential();
         await attempts.prepare();
         break;
       case 'spawn':
@@ -147,11 +151,39 @@ export class RunEffects {
     const { slot, holds } = context.credentials;
     const facts = this.#options.facts();
     const { executionId } = facts;
-    const asked: DetailedRefusal = { scope: 'credential', ...completeRefusal(refusal, facts, context.redactor) };
+    const completed = completeRefusal(refusal, facts, context.redactor);
+    const { current, generation } = slot;
+    // Another sidecar's credential is gone with it: hosts have to answer to what is in force now.
+    const asked: DetailedRefusal = { scope: 'credential', ...completed, ...(current === null ? { generation } : {}) };
     const goOn = () => loop.tell({ type: 'credential_ready', at: monotonicMs() });
     const onRelease = () => void (this.#stopWaiting = context.waitToBeLetIn(executionId, goOn));
-    if (slot.generation !== asked.generation) onRelease();
+    if (generation !== asked.generation) onRelease();
     else this.#stopWaiting = holds.enter({ executionId, refusal: asked, onRelease });
+  }
+
+  /** Without a gateway nothing can be started before there is a credential, and a sidecar that was started again may have none. */
+  get #lacksCredential(): boolean {
+    const { mode, slot } = this.#options.context.credentials;
+    return mode === 'env' && slot.current === null;
+  }
+
+  /** Asks hosts for one, for as long as a hold may last. */
+  async #waitForAnyCredential(): Promise<void> {
+    const { executionId, lifecycle } = this.#options.facts();
+    const { promise, resolve } = deferred();
+    this.#callOff = resolve;
+    const stop = this.#options.context.credentials.holds.enter({
+      executionId,
+      refusal: NO_CREDENTIAL,
+      onRelease: resolve,
+    });
+    await waitAtMost(lifecycle.limits.holdTimeoutMs, promise);
+    stop();
+  }
+
+  /** It need not wait for what it does not need any more. */
+  onCancelled(): void {
+    this.#callOff();
   }
 
   async #end(): Promise<void> {

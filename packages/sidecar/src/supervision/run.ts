@@ -60,7 +60,7 @@ export class Run implements KnownRun {
     this.digest = digest;
     this.#accepted = accepted;
     this.#queueTimeoutMs = durations.queueTimeoutMs;
-    this.#requestBytes = request.prompt.length + (request.appendSystemPrompt?.length ?? 0);
+    this.#requestBytes = Buffer.byteLength(request.prompt) + Buffer.byteLength(request.appendSystemPrompt ?? '');
     this.#context = context;
     this.#first = first.effects;
     const loop = new LifecycleLoop(first.state, {
@@ -172,6 +172,7 @@ export class Run implements KnownRun {
     this.#hasBegun = true;
     if (this.isQueued) this.#effects.setQueueTimeout(this.#accepted.acceptedAtMs + this.#queueTimeoutMs);
     void this.#doFirst();
+    this.#attempts.begin();
   }
 
   /**
@@ -214,6 +215,12 @@ export class Run implements KnownRun {
 
   cancel(reason: 'requested' | 'drained'): void {
     this.#loop.tell({ type: 'cancel', at: monotonicMs(), reason });
+    this.#effects.onCancelled();
+  }
+
+  /** Whether somebody has asked for its end. */
+  get isCancelled(): boolean {
+    return this.#loop.state.observations.some(({ kind }) => kind === 'cancelled');
   }
 
   /** No kill waits from now on, neither one that is under way nor one to come. */

@@ -297,6 +297,8 @@ export class Supervisor extends Announcer {
   #withdraw(run: Run): void {
     this.#runs.remove(run);
     this.#journal.note({ is: 'withdrawn', id: run.id });
+    // Whoever has cancelled it was told so.
+    if (run.isCancelled) this.#journal.note({ is: 'cancel_remembered', id: run.id, at: monotonicMs() });
     this.#admitting.withdraw(run);
   }
 
