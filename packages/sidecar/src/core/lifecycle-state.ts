@@ -148,6 +148,8 @@ export type LifecycleEvent =
   | { type: 'prepared'; at: number }
   /** Admission said no, and the caller wants that recorded. */
   | { type: 'refused'; at: number; reason: ReasonOf<'skipped'> }
+  /** There was no credential to start it with, for as long as a hold may last. */
+  | { type: 'credential_missing'; at: number }
   | { type: 'launched'; at: number }
   /** A process that another sidecar was about to start never was. */
   | { type: 'never_started'; at: number }

@@ -7,6 +7,7 @@ import {
   bypassed,
   cancel,
   credentialFailed,
+  credentialMissing,
   credentialReady,
   deadline,
   exited,
@@ -300,12 +301,32 @@ it.each([
   expect(stateOf(lifecycleIn(phase))).toBe(state);
 });
 
+it('what waits for a first credential in vain has timed out, unless it was cancelled before', () => {
+  const { state } = step(lifecycleIn('preparing'), credentialMissing(5));
+  expect(state).toMatchObject({
+    phase: 'ended',
+    verdict: { status: 'timed_out', reason: 'hold', at: 5 },
+    survivors: 0,
+  });
+  const cancelled = step(lifecycleIn('preparing'), cancel(4)).state;
+  expect(step(cancelled, credentialMissing(5)).state.verdict).toMatchObject({ status: 'cancelled', at: 4 });
+});
+
+it.each([0, 3, null])(
+  'a process that cannot be taken over leaves %s survivors, whether or not its start was noted (I5)',
+  (survivors) => {
+    const { state } = step(lifecycleIn('spawning'), adoptionFailed(1, survivors));
+    expect(state).toMatchObject({ phase: 'ended', verdict: { status: 'failed', reason: 'spawn_failed' }, survivors });
+  },
+);
+
 describe('an event that does not belong to its phase changes nothing', () => {
   const samples: Record<LifecycleEvent['type'], LifecycleEvent> = {
     slot_free: slotFree,
     queue_timeout: queueTimeout(1),
     prepared: prepared(1),
     refused: refused(1),
+    credential_missing: credentialMissing(1),
     launched: launched(1),
     launch_failed: launchFailed(1),
     never_started: neverStarted(1),
@@ -339,6 +360,7 @@ describe('an event that does not belong to its phase changes nothing', () => {
     queue_timeout: ['queued'],
     prepared: ['preparing'],
     refused: ['queued', 'preparing'],
+    credential_missing: ['preparing'],
     launched: ['spawning'],
     launch_failed: UNSTARTED,
     never_started: ['spawning'],

@@ -28,6 +28,10 @@ export function step(state: Lifecycle, event: LifecycleEvent): Step {
       if (state.phase !== 'preparing' && state.phase !== 'queued') return unchanged(state);
       return endUnstarted(observe(state, { kind: 'refused', reason: event.reason, at: event.at }), event.at);
 
+    case 'credential_missing':
+      if (state.phase !== 'preparing') return unchanged(state);
+      return endUnstarted(observe(state, { kind: 'hard_timeout', reason: 'hold', at: event.at }), event.at);
+
     case 'launched':
       return state.phase === 'spawning' ? onLaunched(state, event.at) : unchanged(state);
 

@@ -83,7 +83,7 @@ export class RunEffects {
     const { logger, redactor, notes } = this.#options.context;
     switch (effect.do) {
       case 'prepare':
-        if (this.#lacksCredential) await this.#waitForAnyCredential();
+        if (this.#lacksCredential && !(await this.#waitForAnyCredential())) break;
         await attempts.prepare();
         break;
       case 'spawn':
@@ -167,18 +167,18 @@ export class RunEffects {
     return mode === 'env' && slot.current === null;
   }
 
-  /** Asks hosts for one, for as long as a hold may last. */
-  async #waitForAnyCredential(): Promise<void> {
-    const { executionId, lifecycle } = this.#options.facts();
+  /** Asks hosts for one, for as long as a hold may last. @returns Whether there is one. */
+  async #waitForAnyCredential(): Promise<boolean> {
+    const { loop, context, facts } = this.#options;
     const { promise, resolve } = deferred();
     this.#callOff = resolve;
-    const stop = this.#options.context.credentials.holds.enter({
-      executionId,
-      refusal: NO_CREDENTIAL,
-      onRelease: resolve,
-    });
-    await waitAtMost(lifecycle.limits.holdTimeoutMs, promise);
-    stop();
+    const waiter = { executionId: facts().executionId, refusal: NO_CREDENTIAL, onRelease: resolve };
+    const stopWaiting = context.credentials.holds.enter(waiter);
+    await waitAtMost(loop.state.limits.holdTimeoutMs, promise);
+    stopWaiting();
+    if (!this.#lacksCredential) return true;
+    loop.tell({ type: 'credential_missing', at: monotonicMs() });
+    return false;
   }
 
   /** It need not wait for what it does not need any more. */

@@ -38,6 +38,7 @@ export const BETWEEN_ATTEMPTS: Phase[] = ['suspending', 'waiting'];
 export const slotFree: LifecycleEvent = { type: 'slot_free' };
 export const queueTimeout = (at: number): LifecycleEvent => ({ type: 'queue_timeout', at });
 export const prepared = (at = 0): LifecycleEvent => ({ type: 'prepared', at });
+export const credentialMissing = (at: number): LifecycleEvent => ({ type: 'credential_missing', at });
 export const launched = (at = 0): LifecycleEvent => ({ type: 'launched', at });
 export const launchFailed = (at: number): LifecycleEvent => ({
   type: 'launch_failed',
@@ -46,11 +47,11 @@ export const launchFailed = (at: number): LifecycleEvent => ({
 });
 export const neverStarted = (at: number): LifecycleEvent => ({ type: 'never_started', at });
 export const adopted = (at: number): LifecycleEvent => ({ type: 'adopted', at });
-export const adoptionFailed = (at: number): LifecycleEvent => ({
+export const adoptionFailed = (at: number, survivors: number | null = null): LifecycleEvent => ({
   type: 'adoption_failed',
   at,
   message: 'no such file: stdout',
-  survivors: null,
+  survivors,
 });
 export const gatewayLost = (at: number): LifecycleEvent => ({ type: 'gateway_lost', at });
 export const refused = (at: number, reason: ReasonOf<'skipped'> = 'at_capacity'): LifecycleEvent => ({
