@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { fakeClaudePath } from '@outrigger/sdk/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -74,6 +75,22 @@ describe('the keeper', () => {
     expect(await client.outcome('run')).toMatchObject({ status: 'cancelled', reason: 'drained' });
     expect(await exitOf(keeper)).toEqual([0, null]);
     expect(() => process.kill(sidecarPid(), 0)).toThrow('ESRCH');
+  });
+
+  it('loses no signal, however soon after its own start one comes', async () => {
+    for (let ms = 0; ms < 40; ms += 2) {
+      const { keeper } = startKeeper(['--listen=127.0.0.1:0']);
+      const exit = exitOf(keeper);
+      await sleep(ms);
+      keeper.kill('SIGTERM');
+      const [code, signal] = await exit;
+      // Before its first line is read a shell has no handler yet; a sidecar that has none yet is ended by it.
+      expect([
+        [0, null],
+        [null, 'SIGTERM'],
+        [143, null],
+      ]).toContainEqual([code, signal]);
+    }
   });
 
   it('does not start again what cannot be started: wrong options end it at once (B3)', async () => {

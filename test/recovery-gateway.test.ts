@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Execution } from '@outrigger/sdk';
 import { refusal, type StandInApi, startStandInApi, type Step, text, toolUse } from '@outrigger/sdk/testing';
@@ -10,7 +10,7 @@ import { collect, connectFleet, signal } from './support/fleet.js';
 import { TOKEN_A, TOKEN_B } from './support/gateway.js';
 import { processesIn } from './support/outside.js';
 import { startRestartable } from './support/restart.js';
-import { makeFolder } from './support/runs.js';
+import { makeFolder, temporaryFolder } from './support/runs.js';
 import { type SidecarSetup } from './support/sidecar.js';
 
 /** The real CLI behind a gateway whose sidecar can be killed, and a host. */
@@ -134,6 +134,31 @@ describe.each(CLAUDE_VERSIONS)('the real Claude Code %s, whose sidecar is killed
     expect(await execution.outcome).toMatchObject({ status: 'succeeded', result: 'Done.', attempts: 2 });
     expect(processesIn(it.home)).toEqual([]);
   });
+});
+
+it('a hold that is over does not end the run whose sidecar is killed again when it would have been (R1)', async () => {
+  const gate = join(temporaryFolder(), 'gate');
+  const respond: Step = ({ secret, turn: at }) => {
+    if (secret === TOKEN_A) return refusal.expired();
+    const command = `until [ -e ${gate} ]; do sleep 0.1; done`;
+    return at === 0 ? toolUse('Bash', { command, description: 'wait' }) : text('Done.');
+  };
+  await using it = await startKillable('2.1.329', respond);
+  const execution = await it.dispatch({ holdTimeoutMs: 15_000 });
+  let until = Infinity;
+  for await (const event of execution) {
+    if (event.type !== 'hold') continue;
+    until = event.until;
+    break;
+  }
+  await it.sidecar.restart({ credential: TOKEN_B.secret });
+  const toolRuns = () => expect.poll(() => processesIn(it.home).length, { timeout: 15_000 });
+  await toolRuns().toBeGreaterThan(1);
+  await expect.poll(() => Date.now() > until, { timeout: 20_000 }).toBe(true);
+  await it.sidecar.restart({ credential: TOKEN_B.secret });
+  await toolRuns().toBeGreaterThan(1);
+  writeFileSync(gate, '');
+  expect(await execution.outcome).toMatchObject({ status: 'succeeded', result: 'Done.', attempts: 1 });
 });
 
 describe('a gateway whose port is taken after a restart (R17)', () => {

@@ -1,7 +1,8 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type FakeStep } from '@outrigger/sdk/testing';
 import { describe, expect, it } from 'vitest';
+import { collect, connectFleet, script } from './support/fleet.js';
 import { cutJournalBehind, recordsIn } from './support/journal.js';
 import { processesIn } from './support/outside.js';
 import { RawClient } from './support/raw-client.js';
@@ -24,6 +25,24 @@ function silentRun() {
     starts: () => (existsSync(starts) ? readFileSync(starts, 'utf8').split('\n').length - 1 : 0),
     steps,
   };
+}
+
+/** A sidecar that was killed once its run had got as far as `reached`. */
+async function killedWhen(reached: (client: RawClient) => Promise<unknown>, steps: FakeStep[], folder: string) {
+  const sidecar = await startRestartable();
+  {
+    await using client = await RawClient.connect(sidecar);
+    await client.dispatch('run', steps, { cwd: folder });
+    await reached(client);
+  }
+  await sidecar.kill();
+  return sidecar;
+}
+
+/** Ends what runs in a folder, from outside. */
+async function endAll(folder: string): Promise<void> {
+  processesIn(folder).forEach((pid) => process.kill(pid, 'SIGKILL'));
+  await expect.poll(() => processesIn(folder)).toEqual([]);
 }
 
 describe('a sidecar that is killed between the start of a process and its note of that (R2)', () => {
@@ -51,16 +70,9 @@ describe('a sidecar that is killed between the start of a process and its note o
 
   it('is followed by one that starts it, where nothing was started', async () => {
     const { folder, steps, starts } = silentRun();
-    await using sidecar = await startRestartable();
-    {
-      await using client = await RawClient.connect(sidecar);
-      await client.dispatch('run', steps, { cwd: folder });
-      await expect.poll(starts).toBe(1);
-    }
-    await sidecar.kill();
+    await using sidecar = await killedWhen(() => expect.poll(starts).toBe(1), steps, folder);
     // As if it had not got that far.
-    processesIn(folder).forEach((pid) => process.kill(pid, 'SIGKILL'));
-    await expect.poll(() => processesIn(folder)).toEqual([]);
+    await endAll(folder);
     rmSync(join(folder, 'starts'));
     cutJournalBehind(sidecar.stateDir, ({ is }) => is === 'starting');
     await sidecar.start();
@@ -71,17 +83,35 @@ describe('a sidecar that is killed between the start of a process and its note o
     expect(await client.outcome('run')).toMatchObject({ status: 'cancelled', attempts: 1, survivors: 0 });
   });
 
+  it('is followed by one that starts it, and a host that reads meanwhile reads what it prints, to its end (T4)', async () => {
+    const folder = temporaryFolder();
+    await using sidecar = await startRestartable();
+    await using host = await connectFleet(sidecar);
+    const steps: FakeStep[] = [
+      { do: 'touch', path: join(folder, 'started') },
+      { do: 'waitForFile', path: join(folder, 'gate') },
+      { do: 'init' },
+      { do: 'result' },
+    ];
+    const execution = await host.agent.dispatch({ executionId: 'run', prompt: script(...steps), cwd: folder });
+    const reading = collect(execution);
+    await expect.poll(() => existsSync(join(folder, 'started'))).toBe(true);
+    await sidecar.kill();
+    await endAll(folder);
+    cutJournalBehind(sidecar.stateDir, ({ is }) => is === 'starting');
+    // What it takes a while to clear away is read meanwhile.
+    for (let n = 0; n < 20_000; n++) writeFileSync(join(sidecar.stateDir, `executions/run/1/${n}`), '');
+    await sidecar.start();
+    writeFileSync(join(folder, 'gate'), '');
+    expect(await execution.outcome).toMatchObject({ status: 'succeeded', attempts: 1 });
+    expect((await reading).filter(({ type }) => type === 'message')).toHaveLength(2);
+  });
+
   it('is followed by one that starts nothing that has printed, though nobody is found', async () => {
     const { folder, steps, starts } = silentRun();
-    await using sidecar = await startRestartable();
-    {
-      await using client = await RawClient.connect(sidecar);
-      await client.dispatch('run', [{ do: 'init' }, ...steps], { cwd: folder });
-      await hasPrinted(client, 'run');
-    }
-    await sidecar.kill();
-    processesIn(folder).forEach((pid) => process.kill(pid, 'SIGKILL'));
-    await expect.poll(() => processesIn(folder)).toEqual([]);
+    const printed = (client: RawClient) => hasPrinted(client, 'run');
+    await using sidecar = await killedWhen(printed, [{ do: 'init' }, ...steps], folder);
+    await endAll(folder);
     cutJournalBehind(sidecar.stateDir, ({ is }) => is === 'starting');
     await sidecar.start();
     await using client = await RawClient.connect(sidecar);
@@ -91,13 +121,7 @@ describe('a sidecar that is killed between the start of a process and its note o
 
   it('is followed by one that starts what was only accepted, and nothing that was cancelled then (O9)', async () => {
     const { folder, steps, starts } = silentRun();
-    await using sidecar = await startRestartable();
-    {
-      await using client = await RawClient.connect(sidecar);
-      await client.dispatch('run', steps, { cwd: folder });
-      await expect.poll(starts).toBe(1);
-    }
-    await sidecar.kill();
+    await using sidecar = await killedWhen(() => expect.poll(starts).toBe(1), steps, folder);
     cutJournalBehind(sidecar.stateDir, ({ is }) => is === 'accepted');
     // Its process is nobody's now: it is ended before anything is started.
     await sidecar.start();
@@ -129,13 +153,7 @@ it('runs of one id, of two sidecars that find them by lineage, are not each othe
 describe('what is left of a journal that was lost', () => {
   it('is ended and removed before anything is admitted', async () => {
     const { folder, steps, starts } = silentRun();
-    await using sidecar = await startRestartable();
-    {
-      await using client = await RawClient.connect(sidecar);
-      await client.dispatch('run', steps, { cwd: folder });
-      await expect.poll(starts).toBe(1);
-    }
-    await sidecar.kill();
+    await using sidecar = await killedWhen(() => expect.poll(starts).toBe(1), steps, folder);
     rmSync(join(sidecar.stateDir, 'journal'));
     await sidecar.start();
     expect(processesIn(folder)).toEqual([]);

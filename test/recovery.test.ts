@@ -1,5 +1,5 @@
 import { type Outcome } from '@outrigger/protocol';
-import { type FakeStep } from '@outrigger/sdk/testing';
+import { fakeScript, type FakeStep } from '@outrigger/sdk/testing';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -7,7 +7,7 @@ import { collect, connectFleet, script } from './support/fleet.js';
 import { processesIn } from './support/outside.js';
 import { RawClient } from './support/raw-client.js';
 import { startRestartable } from './support/restart.js';
-import { hanging, hasPrinted, isRunning, temporaryFolder, until } from './support/runs.js';
+import { hanging, hasPrinted, isRunning, isWaiting, refused, SECOND, temporaryFolder, until } from './support/runs.js';
 
 const numbered = (from: number, to: number): FakeStep[] =>
   Array.from({ length: to - from }, (_value, n) => ({ do: 'write', text: `line ${from + n}\n` }) as const);
@@ -241,5 +241,31 @@ describe('logs that are not kept any longer', () => {
     expect(await gapOf()).toEqual(expected);
     await sidecar.restart();
     expect(await gapOf()).toEqual(expected);
+  });
+});
+
+describe('a sidecar in env mode that is started again without a credential', () => {
+  it('starts nothing without one, and all that was accepted once there is one', async () => {
+    const queue = { whenBusy: 'queue' } as const;
+    await using sidecar = await startRestartable({ args: ['--max-executions=1'] });
+    {
+      await using client = await RawClient.connect(sidecar);
+      const resumePrompt = fakeScript([{ do: 'init' }, { do: 'result' }]);
+      await client.dispatch('resumed', refused, { onCredentialFailure: 'resume', resumePrompt });
+      for (const id of ['a', 'b', 'c', 'unwanted'])
+        await client.dispatch(id, [{ do: 'init' }, { do: 'result' }], queue);
+      await isWaiting(client, 'resumed');
+    }
+    await sidecar.restart({ credential: null, args: ['--max-executions=8'] });
+    await using client = await RawClient.connect(sidecar);
+    await client.waitFor('credential_needed', ({ reason }) => reason === 'credential_missing');
+    await client.waitFor('credential_needed', ({ executions }) => executions.includes('resumed'));
+    const stateOf = async (executionId: string) => (await client.request('status', { executionId })).execution?.state;
+    for (const id of ['a', 'b', 'c', 'unwanted']) await expect.poll(() => stateOf(id)).toBe('starting');
+    await client.request('cancel', { executionId: 'unwanted' });
+    expect(await client.outcome('unwanted')).toMatchObject({ status: 'cancelled', attempts: 0, survivors: 0 });
+    await client.request('swap_credential', { credential: SECOND, ifGeneration: null });
+    for (const id of ['resumed', 'a', 'b', 'c'])
+      expect(await client.outcome(id)).toMatchObject({ status: 'succeeded' });
   });
 });

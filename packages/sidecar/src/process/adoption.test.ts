@@ -66,6 +66,21 @@ describe('a run whose sidecar was killed (R1)', () => {
   });
 });
 
+it('what a run prints before it is found is told once it is (R1)', async () => {
+  const orphan = await startOrphan('auto', `echo '${JSON.stringify(INIT)}'; echo '${JSON.stringify(GOOD)}'`);
+  const { attempt, heard } = attemptOn(orphan.files);
+  appendFileSync(orphan.files.stdout, line(INIT));
+  // Who looks at the same files, and later, has seen it.
+  const other = attemptOn(orphan.files);
+  other.attempt.adoptDead(0, { isTreeDead: true });
+  await poll(() => other.heard.order).toContain('result');
+  expect(heard.order).toEqual([]);
+  expect(await adopt(attempt, orphan)).toBe('adopted');
+  await poll(() => heard.order.at(-1)).toBe('exit');
+  expect(heard.order[0]).toBe('launched');
+  expect(heard.order).toContain('result');
+});
+
 describe.each(METHODS)('found again by %s, a run', (method) => {
   it('is killed with whoever left its session with an empty environment', async () => {
     const [first, second] = [newSleep(), newSleep()];
