@@ -29,6 +29,7 @@ export default defineConfig([
   { ...library('protocol', { index: 'index.ts' }), platform: 'neutral' },
   library('sdk', {
     index: 'index.ts',
+    redis: 'redis.ts',
     'testing/index': 'testing/index.ts',
     'testing/fake-claude': 'testing/fake-claude.ts',
   }),

@@ -66,8 +66,8 @@ describe('a container that dies with its state folder', () => {
     const memory = memoryStore();
     const isBack = signal();
     // A store takes its time.
-    const putExecution: typeof memory.putExecution = async (record) => {
-      await memory.putExecution(record);
+    const putExecution: typeof memory.putExecution = async (...put) => {
+      await memory.putExecution(...put);
       await isBack.given;
     };
     const handled: Outcome[] = [];

@@ -1,6 +1,8 @@
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { type ExecutionRecord, memoryStore, type Store } from '@outrigger/sdk';
 
+const NOBODY = { holder: 'the host before', ttlMs: 1 };
+
 /** A store that outlives its process, for one host at a time: what the memory store has, written to a file after each change. */
 export async function fileStore(path: string): Promise<Store> {
   const memory = memoryStore();
@@ -8,10 +10,11 @@ export async function fileStore(path: string): Promise<Store> {
   for (const record of existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as ExecutionRecord[]) : []) {
     const { conclusion, ...rest } = record;
     ids.add(record.executionId);
-    await memory.putExecution(rest);
+    await memory.putExecution(rest, 'read');
     if (conclusion === undefined) continue;
-    await memory.recordOutcome(conclusion.outcome, conclusion.end);
-    if (conclusion.isHandled) await memory.markHandled(record.executionId);
+    const { claim } = await memory.recordOutcome({ agentId: record.agentId, ...conclusion }, NOBODY);
+    if (conclusion.isHandled) await memory.markHandled(record, claim ?? 0);
+    else await memory.releaseClaim(record, claim ?? 0);
   }
   const save = async () => {
     const records = await Promise.all([...ids].map((id) => memory.getExecution(id)));
@@ -21,25 +24,25 @@ export async function fileStore(path: string): Promise<Store> {
     closeSync(fd);
     renameSync(`${path}.new`, path);
   };
+  const saving =
+    <A extends unknown[], T>(change: (...args: A) => Promise<T>) =>
+    async (...args: A): Promise<T> => {
+      const result = await change(...args);
+      await save();
+      return result;
+    };
   return {
     ...memory,
-    putExecution: async (record) => {
+    putExecution: saving((record, dispatchId) => {
       ids.add(record.executionId);
-      await memory.putExecution(record);
-      await save();
-    },
-    deleteExecution: async (executionId) => {
-      await memory.deleteExecution(executionId);
-      await save();
-    },
-    recordOutcome: async (outcome, end) => {
-      const recorded = await memory.recordOutcome(outcome, end);
-      await save();
-      return recorded;
-    },
-    markHandled: async (executionId) => {
-      await memory.markHandled(executionId);
-      await save();
-    },
+      return memory.putExecution(record, dispatchId);
+    }),
+    withdrawExecution: saving((...args) => memory.withdrawExecution(...args)),
+    forgetExecution: saving((...args) => memory.forgetExecution(...args)),
+    recordOutcome: saving((...args) => {
+      ids.add(args[0].outcome.executionId);
+      return memory.recordOutcome(...args);
+    }),
+    markHandled: saving((...args) => memory.markHandled(...args)),
   };
 }

@@ -43,4 +43,4 @@ export {
   type ReasonMeaning,
   type ReasonOf,
 } from './outcome-reasons.js';
-export { type Cursor, CURSOR_START, type ExecutionState, idSchema, type Log } from './values.js';
+export { type Cursor, CURSOR_START, cursorSchema, type ExecutionState, idSchema, type Log } from './values.js';

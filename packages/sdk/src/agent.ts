@@ -2,11 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { type Credential, type DispatchRequest, type Result, WireError } from '@outrigger/protocol';
 import { generationOfOwnSwap } from './core/swap.js';
 import { beginDrain, type DrainOptions, drainOver, type DrainResult } from './drain.js';
+import { type DispatchContext, dispatchOn } from './dispatching.js';
 import { sdkError } from './errors.js';
-import { Execution } from './execution.js';
+import { type Execution } from './execution.js';
 import { type Ledger } from './ledger.js';
-import { type Logger } from './logger.js';
-import { type Store } from './store/store.js';
 import { whileDrained, type WhileDrainedOptions } from './while-drained.js';
 
 /**
@@ -26,14 +25,12 @@ export interface SwapOptions {
 /** A connected agent. */
 export class Agent implements AsyncDisposable {
   readonly #ledger: Ledger;
-  readonly #store: Store;
-  readonly #logger: Logger;
+  readonly #context: DispatchContext;
 
   /** @internal */
-  constructor(ledger: Ledger, store: Store, logger: Logger) {
+  constructor(ledger: Ledger, context: DispatchContext) {
     this.#ledger = ledger;
-    this.#store = store;
-    this.#logger = logger;
+    this.#context = context;
   }
 
   get id(): string {
@@ -47,29 +44,14 @@ export class Agent implements AsyncDisposable {
    *
    * @throws `invalid`, `frame_too_large` before anything is sent; a `WireError` with the agent's refusal, e.g.
    * `at_capacity`, or `credential_refused` with `preflight`; `agent_unreachable` when no answer came in time: the agent may run it all the same, so dispatch it
-   * again under the same id
+   * again under the same id; `wrong_agent` when the id was dispatched to another agent before; `limit_reached`;
+   * `store_unavailable`
    */
   async dispatch({
     executionId = randomUUID(),
     ...request
   }: DispatchRequest & { executionId?: string }): Promise<Execution> {
-    const { link } = this.#ledger;
-    const prepared = link.prepare('dispatch', { executionId, request });
-    return this.#ledger.whileDispatching(executionId, async () => {
-      const record = { executionId, agentId: this.id, createdAt: Date.now() };
-      const { journalId: before } = this.#ledger;
-      await this.#store.putExecution({ ...record, ...(before && { journalId: before }) });
-      try {
-        const summary = await link.request(prepared);
-        const { journalId } = this.#ledger;
-        // Another sidecar than was asked first has it.
-        if (journalId && journalId !== before) await this.#store.putExecution({ ...record, journalId });
-        return new Execution(this.#ledger, this.#ledger.take(summary));
-      } catch (error) {
-        if (error instanceof WireError && isRefusal(error)) await this.#store.deleteExecution(executionId);
-        throw error;
-      }
-    });
+    return dispatchOn(this.#ledger, this.#context, { executionId, request });
   }
 
   /**
@@ -150,7 +132,7 @@ export class Agent implements AsyncDisposable {
    * no new sidecar has answered `replacedWithinMs` after it; and what {@link drain} throws
    */
   async whileDrained<T>(options: WhileDrainedOptions, replace: (drain: DrainResult) => T | Promise<T>): Promise<T> {
-    return whileDrained(this.#ledger, options, { replace, logger: this.#logger });
+    return whileDrained(this.#ledger, options, { replace, logger: this.#context.logger });
   }
 
   /** Closes the connection. What runs goes on, and its outcomes wait at the agent for the next connection. */
@@ -161,9 +143,4 @@ export class Agent implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-}
-
-/** A conflict means that the id is in use, and `internal` that nobody knows; the record of either has to stay. */
-function isRefusal({ code }: WireError): boolean {
-  return code !== 'execution_conflict' && code !== 'internal';
 }

@@ -51,6 +51,26 @@ export const SDK_ERRORS = {
     fault: 'caller',
     retryable: false,
   },
+  wrong_agent: {
+    meaning: 'The executionId was dispatched to another agent before; `data.agentId` names it.',
+    fault: 'caller',
+    retryable: false,
+  },
+  stale_fence: {
+    meaning: 'The lease under which this was to be done is not held any more; nothing was written.',
+    fault: 'network',
+    retryable: true,
+  },
+  store_unavailable: {
+    meaning: 'The store did not answer in time, or not at all; what was asked of it may have been done.',
+    fault: 'network',
+    retryable: true,
+  },
+  unreadable_record: {
+    meaning: 'The store has something under this executionId that is no record; `data.executionId`.',
+    fault: 'caller',
+    retryable: false,
+  },
   frame_too_large: {
     meaning: 'The request would not fit a frame; nothing was sent. `data.bytes` and `data.bytesMax`.',
     fault: 'caller',
@@ -60,6 +80,11 @@ export const SDK_ERRORS = {
     meaning: 'A limit of the connection is reached; `data.limit` names it.',
     fault: 'caller',
     retryable: false,
+  },
+  limit_reached: {
+    meaning: 'A limit of the fleet or of a credential is used up; nothing was dispatched. `data.limit` names it.',
+    fault: 'caller',
+    retryable: true,
   },
   output_gap: {
     meaning: 'Output that `text()` needs is not kept any more; `events()` says which bytes.',

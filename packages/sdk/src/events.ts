@@ -164,6 +164,11 @@ export interface FleetEvents {
   circuitOpened: [{ agentId: string } & CircuitOpened];
   /** It admits again. */
   circuitClosed: [{ agentId: string } & CircuitClosed];
+  /**
+   * An execution that was presumed lost has ended otherwise, and `onOutcome` has taken that. By the host that has handled it, so
+   * once in a fleet.
+   */
+  outcomeCorrected: [{ agentId: string; outcome: Outcome }];
   /** `onOutcome` or the store failed; it is tried again, and the outcome stays unacknowledged until it succeeds. */
   outcomeHandlerFailed: [{ agentId: string; executionId: string; error: unknown; failures: number }];
 }

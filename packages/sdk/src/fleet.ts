@@ -1,19 +1,29 @@
+import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { idSchema, type Outcome, type OutriggerError, WireError } from '@outrigger/protocol';
 import { Agent } from './agent.js';
 import { findAddressFault } from './core/address.js';
+import { type DispatchContext } from './dispatching.js';
 import { sdkError } from './errors.js';
 import { CREDENTIAL_EVENTS, type FleetEvents } from './events.js';
 import { Execution } from './execution.js';
 import { Ledger } from './ledger.js';
+import { type FleetLimits, Limits } from './limits.js';
 import { AgentLink } from './link/link.js';
 import { type LinkTiming, readTiming } from './link/timing.js';
 import { type Token } from './link/token.js';
 import { type Logger, silentLogger } from './logger.js';
 import { OutcomeDelivery } from './outcome-delivery.js';
-import { memoryStore } from './store/memory.js';
+import { Reconciler } from './reconciler.js';
+import { memoryStore } from './store/memory/memory-store.js';
 import { type Store } from './store/store.js';
 import { type Tracker } from './tracker.js';
+import { checkUpkeep, type ReconcileReport, Upkeep } from './upkeep.js';
+
+const MINUTE_MS = 60_000;
+
+/** Longer than any host may wait for the answer to a dispatch. */
+const SETTLED_MS_MIN = 5 * MINUTE_MS;
 
 /** How long closing waits for outcomes that are being handled. */
 const CLOSE_MS_MAX = 10_000;
@@ -26,6 +36,15 @@ export interface FleetOptions extends Partial<LinkTiming> {
    * until this has resolved. While it fails it is called again, with growing delays.
    */
   onOutcome?: (outcome: Outcome) => void | Promise<void>;
+  /** @default none */
+  limits?: FleetLimits;
+  /**
+   * Executions of an agent that no host has seen for so long are presumed lost. Milliseconds, at least twice
+   * `reconcileIntervalMs`. @default 15 min
+   */
+  lostAfterMs?: number;
+  /** About how often everything is reconciled, besides with each connection. Milliseconds. @default 30 s */
+  reconcileIntervalMs?: number;
   /** Names this host in the agents' logs. @default 'outrigger-sdk' */
   clientName?: string;
   /** pino, or anything like it. @default none */
@@ -52,6 +71,8 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
   readonly #logger: Logger;
   readonly #timing: LinkTiming;
   readonly #delivery: OutcomeDelivery;
+  readonly #limits: Limits;
+  readonly #upkeep: Upkeep;
   readonly #ledgers = new Map<string, Ledger>();
   /** Every link that is open or being opened. */
   readonly #links = new Set<AgentLink>();
@@ -65,9 +86,28 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
     this.#store = store;
     this.#logger = logger;
     this.#timing = readTiming(options);
-    const onFailed = (failure: FleetEvents['outcomeHandlerFailed'][0]) =>
-      this.#emitLater('outcomeHandlerFailed', failure);
-    this.#delivery = new OutcomeDelivery({ store, onOutcome, onFailed, logger });
+    const { lostAfterMs = 15 * MINUTE_MS, reconcileIntervalMs: intervalMs = MINUTE_MS / 2 } = options;
+    checkUpkeep({ intervalMs, lostAfterMs });
+    const holder = randomUUID();
+    this.#delivery = new OutcomeDelivery({
+      ...{ store, holder, onOutcome, logger },
+      onFailed: (failure) => this.#emitLater('outcomeHandlerFailed', failure),
+      onCorrected: (correction) => this.#emitLater('outcomeCorrected', correction),
+    });
+    this.#limits = new Limits({
+      ...{ store, logger, fleet: options.limits ?? {} },
+      ofCredential: () => null,
+      credentials: () => [],
+    });
+    const limits = this.#limits;
+    const settledAfterMs = Math.max(SETTLED_MS_MIN, 2 * this.#timing.requestTimeoutMs);
+    this.#upkeep = new Upkeep({
+      ...{ store, logger, limits, intervalMs, lostAfterMs },
+      reconciler: new Reconciler({ store, holder, limits, lostAfterMs, settledAfterMs, logger }),
+      ledgers: this.#ledgers,
+      ledgerOf: (agentId) => this.#ledger(agentId),
+      onDropped: (agentId) => this.#ledgers.delete(agentId),
+    });
   }
 
   /**
@@ -99,7 +139,8 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
     this.#links.add(link);
     void link.over.then(() => this.#links.delete(link));
     const { agentId } = await link.open();
-    return new Agent(this.#ledger(agentId), this.#store, this.#logger);
+    this.#upkeep.start();
+    return new Agent(this.#ledger(agentId), this.#context);
   }
 
   /**
@@ -130,6 +171,18 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
   }
 
   /**
+   * Makes the store and the agents agree, as is done with each connection and from time to time: what an agent runs is
+   * written down, what it does not know any more is presumed lost or forgotten, and what nobody needs is given back.
+   * Agents that this host is not connected to are looked at as well, as far as the store knows them.
+   *
+   * @throws `fleet_closed`; what could not be done is in the report
+   */
+  async reconcile(): Promise<ReconcileReport> {
+    this.#refuseClosed();
+    return this.#upkeep.round({ isSweeping: true });
+  }
+
+  /**
    * Closes every connection and fails what is pending with `fleet_closed`. What runs on the agents goes on.
    *
    * An `onOutcome` that is under way may end and its outcome be acknowledged first, for at most ten seconds; one that
@@ -138,6 +191,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
   async close(): Promise<void> {
     this.#closedBy ??= sdkError('fleet_closed', 'the fleet was closed');
     const error = this.#closedBy;
+    this.#upkeep.close();
     this.#delivery.close();
     await this.#settled();
     for (const ledger of this.#ledgers.values()) ledger.abandon(error);
@@ -156,16 +210,22 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
     await this.close();
   }
 
+  get #context(): DispatchContext {
+    return { store: this.#store, limits: this.#limits, logger: this.#logger };
+  }
+
   #ledger(agentId: string): Ledger {
     const present = this.#ledgers.get(agentId);
     if (present !== undefined) return present;
-    const ledger = new Ledger({
+    const ledger: Ledger = new Ledger({
       agentId,
-      store: this.#store,
       delivery: this.#delivery,
       logger: this.#logger,
       onLost: (error) => this.#emitLater('agentUnreachable', { agentId, error }),
       onBack: () => this.#emitLater('agentBack', { agentId }),
+      onReady: () => void this.#upkeep.onReady(ledger),
+      onStored: ({ outcome, limits }) => void this.#limits.giveBack(outcome.executionId, limits),
+      onUnknown: (executionId, error) => void this.#upkeep.findOut(ledger, executionId, error),
       onCredentialNotice: ({ type, ...notice }) => {
         const name = CREDENTIAL_EVENTS[type];
         this.#emitLater(name, ...([{ agentId, ...notice }] as FleetEvents[typeof name]));

@@ -50,6 +50,20 @@ export { type Token } from './link/token.js';
 export { type Logger } from './logger.js';
 export { type ReadOptions } from './reading/source.js';
 export { type TextOptions } from './reading/text.js';
-export { memoryStore, type MemoryStoreOptions } from './store/memory.js';
+export { type FleetLimits } from './limits.js';
+export { type AgentReport } from './reconciler.js';
+export { memoryStore, type MemoryStoreOptions } from './store/memory/memory-store.js';
+export {
+  type Claimant,
+  type Conclusion,
+  type Document,
+  type Evidence,
+  type ExecutionKey,
+  type ExecutionRecord,
+  type OpenExecutions,
+  type Permit,
+  type Recorded,
+  type Store,
+} from './store/store.js';
+export { type ReconcileReport } from './upkeep.js';
 export { type WhileDrainedOptions } from './while-drained.js';
-export { type Conclusion, type ExecutionRecord, type Store } from './store/store.js';

@@ -4,7 +4,7 @@ import { type CredentialNotice, type RateLimitEvent } from './events.js';
 import { Ledger } from './ledger.js';
 import { silentLogger } from './logger.js';
 import { OutcomeDelivery } from './outcome-delivery.js';
-import { memoryStore } from './store/memory.js';
+import { memoryStore } from './store/memory/memory-store.js';
 
 const logger = silentLogger;
 const ignore = () => undefined;
@@ -14,15 +14,21 @@ let ledger: Ledger;
 beforeEach(() => {
   notices = [];
   const store = memoryStore();
-  const delivery = new OutcomeDelivery({ store, onOutcome: undefined, onFailed: ignore, logger });
+  const delivery = new OutcomeDelivery({
+    ...{ store, holder: 'host', onOutcome: undefined, logger },
+    onFailed: ignore,
+    onCorrected: ignore,
+  });
   const onCredentialNotice = (notice: CredentialNotice) => notices.push(notice);
   ledger = new Ledger({
     agentId: 'agent-7',
-    store,
     delivery,
     logger,
     onLost: ignore,
     onBack: ignore,
+    onReady: ignore,
+    onStored: ignore,
+    onUnknown: ignore,
     onCredentialNotice,
     onAdmission: ignore,
   });

@@ -1,6 +1,5 @@
 import {
   type Cursor,
-  CURSOR_START,
   type ExecutionSummary,
   type Outcome,
   OutriggerError,
@@ -8,26 +7,42 @@ import {
   WireError,
 } from '@outrigger/protocol';
 import { Admission } from './admission.js';
-import { lostOutcome } from './core/lost-outcome.js';
+import { type AgentAnswer, type OpenExecution } from './core/reconcile.js';
 import { stepOf } from './core/state-history.js';
+import { defer } from './deferred.js';
 import { sdkError } from './errors.js';
 import { type AdmissionEvent, type CredentialNotice } from './events.js';
 import { type Greeting } from './link/connection.js';
 import { type AgentLink, type LinkOwner, type Notice } from './link/link.js';
 import { type Logger } from './logger.js';
 import { type OutcomeDelivery } from './outcome-delivery.js';
-import { type Store } from './store/store.js';
+import { type Recorded } from './store/store.js';
 import { Tracker } from './tracker.js';
 
 export interface LedgerOptions {
   readonly agentId: string;
-  readonly store: Store;
   readonly delivery: OutcomeDelivery;
   readonly logger: Logger;
   readonly onLost: (error: OutriggerError) => void;
   readonly onBack: () => void;
+  /** A connection has begun, and what the agent has listed is taken in. */
+  readonly onReady: () => void;
+  /** An outcome is stored. */
+  readonly onStored: (recorded: Recorded) => void;
+  /** The agent has said that it does not know an execution that somebody reads. */
+  readonly onUnknown: (executionId: string, error: OutriggerError) => void;
   readonly onCredentialNotice: (notice: CredentialNotice) => void;
   readonly onAdmission: (event: AdmissionEvent) => void;
+}
+
+/** An outcome on its way to its acknowledgement. */
+interface Concluding {
+  readonly outcome: Outcome;
+  readonly end: Cursor;
+  /** The agent did not say so, and has nothing to be acknowledged. */
+  readonly isPresumed?: boolean;
+  readonly fence?: number;
+  readonly onStored?: () => void;
 }
 
 /** The credential in force on an agent, by name; nulls: it has none, or has not said. */
@@ -44,10 +59,14 @@ export class Ledger implements LinkOwner {
   readonly #trackers = new Map<string, Tracker>();
   /** Executions that are being dispatched: the agent need not know them yet. */
   readonly #dispatching = new Map<string, number>();
+  /** Executions without an acknowledged outcome that the agent has told of since the connection began. */
+  readonly #told = new Set<string>();
   /** Outcomes on their way from the agent to their acknowledgement. */
   readonly #concluding = new Set<Promise<void>>();
   #link: AgentLink | null = null;
   #wasLost = false;
+  /** Null: it is reached. */
+  #unreachableSinceMs: number | null = performance.now();
   #credential: CredentialInForce = { generation: null, credentialId: null };
   #journalId: string | undefined;
 
@@ -58,6 +77,11 @@ export class Ledger implements LinkOwner {
 
   get agentId(): string {
     return this.#options.agentId;
+  }
+
+  /** Whether this host has been told to be connected to the agent. */
+  get isAttached(): boolean {
+    return this.#link !== null;
   }
 
   get isReady(): boolean {
@@ -92,6 +116,7 @@ export class Ledger implements LinkOwner {
   async detach(error: OutriggerError): Promise<void> {
     const link = this.#link;
     this.#link = null;
+    this.#unreachableSinceMs ??= performance.now();
     this.admission.abandon(error);
     await link?.close(error);
   }
@@ -121,25 +146,30 @@ export class Ledger implements LinkOwner {
     this.#credential = welcome;
     this.admission.onWelcome(welcome);
     this.#journalId = welcome.journalId;
+    this.#told.clear();
     for (const summary of snapshot) this.#takeState(summary);
-    void this.#askForUnlisted(new Set(snapshot.map((summary) => summary.executionId)));
     if (this.#wasLost) this.#options.onBack();
     this.#wasLost = false;
+    this.#unreachableSinceMs = null;
+    this.#options.onReady();
   }
 
   onLost(error: OutriggerError): void {
     this.#wasLost = true;
+    this.#unreachableSinceMs ??= performance.now();
     this.#options.onLost(error);
   }
 
   onNotice(notice: Notice): void {
     switch (notice.type) {
       case 'outcome':
-        this.#conclude(notice.outcome, notice.end);
+        void this.#conclude(notice);
         return;
       case 'state': {
         // What an acknowledged execution still has to say comes too late to matter.
-        const tracker = notice.state === 'ended' ? this.find(notice.executionId) : this.#track(notice.executionId);
+        const isOver = notice.state === 'ended';
+        const tracker = isOver ? this.find(notice.executionId) : this.#track(notice.executionId);
+        if (!isOver) this.#told.add(notice.executionId);
         tracker?.step(notice, this.#known(notice));
         return;
       }
@@ -167,7 +197,8 @@ export class Ledger implements LinkOwner {
   /** Takes what an answer says about an execution. */
   take(summary: ExecutionSummary): Tracker {
     const tracker = this.#takeState(summary);
-    if (summary.outcome !== undefined && summary.end !== undefined) this.#conclude(summary.outcome, summary.end);
+    const { outcome, end } = summary;
+    if (outcome !== undefined && end !== undefined) void this.#conclude({ outcome, end });
     return tracker;
   }
 
@@ -188,6 +219,7 @@ export class Ledger implements LinkOwner {
 
   #takeState(summary: ExecutionSummary): Tracker {
     const tracker = this.#track(summary.executionId);
+    this.#told.add(summary.executionId);
     tracker.step(stepOf(summary), this.#known(summary));
     return tracker;
   }
@@ -196,71 +228,61 @@ export class Ledger implements LinkOwner {
     return { end, generation: this.#credential.generation };
   }
 
-  /** What the snapshot leaves out has ended and was acknowledged by another host, or is gone. */
-  async #askForUnlisted(listed: ReadonlySet<string>): Promise<void> {
-    const isUnlisted = (executionId: string) => !listed.has(executionId);
-    try {
-      const records = await this.#options.store.listExecutions(this.agentId);
-      const open = records.filter((record) => record.conclusion === undefined).map((record) => record.executionId);
-      const asked = new Set([...this.#trackers.keys(), ...open].filter(isUnlisted));
-      for (const executionId of asked) void this.#ask(executionId);
-    } catch (error) {
-      this.#warn('the store cannot be asked what is open', error);
-    }
+  /** Executions whose outcome has not been heard of, as far as the agent has told. */
+  listed(): Set<string> {
+    const open = [...this.#trackers.values()].filter(({ outcome }) => outcome === undefined);
+    const ids = open.map(({ executionId }) => executionId);
+    return new Set(ids.filter((id) => this.#told.has(id) && !this.isDispatching(id)));
   }
 
-  async #ask(executionId: string): Promise<void> {
+  /** Executions that only this host waits for. */
+  unrecorded(recorded: ReadonlySet<string>): OpenExecution[] {
+    return [...this.#trackers.values()]
+      .filter(({ executionId, outcome }) => outcome === undefined && !recorded.has(executionId))
+      .filter(({ executionId }) => !this.#told.has(executionId))
+      .map(({ executionId, journalId, createdAt }) => ({ executionId, journalId, createdAt }));
+  }
+
+  isDispatching(executionId: string): boolean {
+    return this.#dispatching.has(executionId);
+  }
+
+  /** Whether the agent knows an execution. What it says of it is taken. @throws `agent_unreachable` */
+  async ask(executionId: string): Promise<AgentAnswer> {
     try {
-      const { execution } = await this.link.call('status', { executionId });
+      const { execution } = await this.link.callNow('status', { executionId });
       if (execution !== undefined) this.take(execution);
+      return 'known';
     } catch (error) {
-      if (error instanceof WireError && error.code === 'unknown_execution') await this.findOut(executionId, error);
-      else this.#warn('execution cannot be asked for', error, executionId);
+      if (error instanceof WireError && error.code === 'unknown_execution') return 'unknown';
+      throw error;
     }
   }
 
-  /** Concludes an execution that its agent does not know, if it is lost; else whoever reads it is told that it cannot be read. */
-  async findOut(executionId: string, error: OutriggerError): Promise<void> {
-    try {
-      if (await this.#concludeIfLost(executionId)) return;
-    } catch (cause) {
-      this.#warn('the store cannot be asked what became of an execution', cause, executionId);
-    }
-    this.find(executionId)?.forget(error);
+  /** For how long this host has not reached the agent; 0: it does. Milliseconds. */
+  get unseenForMs(): number {
+    return this.#unreachableSinceMs === null ? 0 : performance.now() - this.#unreachableSinceMs;
   }
 
-  /**
-   * The agent does not know what it was given. Where it remembers what it did then, that is over and another host has its
-   * outcome; where it remembers nothing of that time, it is lost.
-   *
-   * @returns whether there is nothing more to be told of it
-   */
-  async #concludeIfLost(executionId: string): Promise<boolean> {
-    if (this.#dispatching.has(executionId)) return true;
-    const record = await this.#options.store.getExecution(executionId);
-    const tracker = this.find(executionId);
-    if (record?.conclusion !== undefined) {
-      const { outcome, end } = record.conclusion;
-      tracker?.conclude(outcome, end);
-      return outcome.status === 'lost';
-    }
-    const then = record?.journalId ?? tracker?.journalId;
-    if (then === undefined || then === this.#journalId || this.#dispatching.has(executionId)) {
-      this.#warn('execution is not known to its agent any more', undefined, executionId);
-      return false;
-    }
-    const nowMs = Date.now();
-    const known = { executionId, dispatchedAt: record?.createdAt ?? nowMs, attempts: tracker?.attempts ?? 0 };
-    this.#conclude(lostOutcome(known, 'sidecar_restarted', nowMs), CURSOR_START, { isPresumed: true });
-    return true;
+  /** Who reads an execution was told that the agent does not know it. */
+  onUnknown(executionId: string, error: OutriggerError): void {
+    this.#options.onUnknown(executionId, error);
   }
 
-  #warn(message: string, error?: unknown, executionId?: string): void {
-    const { agentId } = this;
-    this.#options.logger.warn(
-      { agentId, ...(executionId && { executionId }), ...(error !== undefined && { err: error }) },
-      message,
-    );
+  /** Tells an outcome that is stored already, and that the agent does not know of. */
+  presume(outcome: Outcome, end: Cursor): void {
+    void this.#conclude({ outcome, end, isPresumed: true });
+  }
+
+  /** The same for one that is to be stored under a lease. @throws `stale_fence` */
+  async presumeUnder(fence: number, outcome: Outcome, end: Cursor): Promise<void> {
+    const stored = defer<undefined>();
+    const delivering = this.#conclude({
+      ...{ outcome, end, fence },
+      isPresumed: true,
+      onStored: () => stored.resolve(undefined),
+    });
+    await Promise.race([stored.promise, delivering]);
   }
 
   /** Resolves when no outcome is on its way to its acknowledgement any more. */
@@ -268,26 +290,40 @@ export class Ledger implements LinkOwner {
     await Promise.allSettled(this.#concluding);
   }
 
-  /** @param isPresumed The agent did not say so, and has nothing to be acknowledged. */
-  #conclude(outcome: Outcome, end: Cursor, { isPresumed = false } = {}): void {
-    const delivering = this.#deliver(outcome, end, isPresumed);
-    const concluding = delivering.finally(() => this.#concluding.delete(concluding));
+  /** @returns when it is handled, and acknowledged if it has to be; rejects with `stale_fence` alone */
+  #conclude(conclusion: Concluding): Promise<void> {
+    const delivering = this.#deliver(conclusion);
+    const concluding = delivering.catch(() => undefined).finally(() => this.#concluding.delete(concluding));
     this.#concluding.add(concluding);
+    return delivering;
   }
 
-  async #deliver(outcome: Outcome, end: Cursor, isPresumed: boolean): Promise<void> {
+  async #deliver({ outcome, end, isPresumed = false, fence, onStored }: Concluding): Promise<void> {
+    const { agentId } = this;
     const { executionId } = outcome;
-    const onStored = (stored: Outcome, storedEnd: Cursor) => this.#track(executionId).conclude(stored, storedEnd);
-    const mayAcknowledge = await this.#options.delivery.deliver({ agentId: this.agentId, outcome, end, onStored });
-    if (isPresumed && mayAcknowledge) this.#trackers.delete(executionId);
+    const evidence = { agentId, outcome, end, ...(fence !== undefined && { fence }) };
+    const mayAcknowledge = await this.#options.delivery.deliver({
+      ...evidence,
+      onStored: (recorded) => {
+        this.#track(executionId).conclude(recorded.outcome, recorded.end);
+        this.#options.onStored(recorded);
+        onStored?.();
+      },
+    });
+    if (isPresumed && mayAcknowledge) this.#drop(executionId);
     // Without a connection nothing is lost: the outcome comes again with the next one.
     else if (mayAcknowledge && this.isReady) await this.#acknowledge(executionId);
+  }
+
+  #drop(executionId: string): void {
+    this.#trackers.delete(executionId);
+    this.#told.delete(executionId);
   }
 
   async #acknowledge(executionId: string): Promise<void> {
     try {
       await this.link.callNow('ack', { executionId });
-      this.#trackers.delete(executionId);
+      this.#drop(executionId);
     } catch (error) {
       if (!(error instanceof OutriggerError)) throw error;
       this.#options.logger.warn({ agentId: this.agentId, executionId, err: error }, 'outcome was not acknowledged');

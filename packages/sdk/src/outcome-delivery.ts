@@ -1,35 +1,44 @@
-import { type Cursor, type Outcome } from '@outrigger/protocol';
+import { type Outcome, OutriggerError } from '@outrigger/protocol';
 import { type Backoff, fullJitterMs } from './core/backoff.js';
 import { type FleetEvents } from './events.js';
 import { type Logger } from './logger.js';
-import { type Store } from './store/store.js';
+import { type Claimant, type Evidence, type ExecutionKey, type Recorded, type Store } from './store/store.js';
 
 /** Between tries of a failing `onOutcome` or store. Milliseconds. */
 const HANDLER_BACKOFF: Backoff = { baseMs: 200, capMs: 30_000 };
 
+/** How long a host may be silent that handles an outcome, before another one takes its place. */
+const CLAIM_MS = 30_000;
+const PROLONG_MS = CLAIM_MS / 3;
+
 export interface OutcomeDeliveryOptions {
   readonly store: Store;
+  /** Names this host. */
+  readonly holder: string;
   readonly onOutcome: ((outcome: Outcome) => void | Promise<void>) | undefined;
   readonly onFailed: (failure: FleetEvents['outcomeHandlerFailed'][0]) => void;
+  /** A presumed outcome has given way, and the one that holds was handled. */
+  readonly onCorrected: (correction: FleetEvents['outcomeCorrected'][0]) => void;
   readonly logger: Logger;
 }
 
-export interface Delivery {
-  readonly agentId: string;
-  readonly outcome: Outcome;
-  readonly end: Cursor;
+export interface Delivery extends Evidence {
   /** The outcome that holds is stored. */
-  readonly onStored: (outcome: Outcome, end: Cursor) => void;
+  readonly onStored: (recorded: Recorded) => void;
 }
+
+/** What came of a try. */
+type Try = { is: 'handled' } | { is: 'claimed'; forMs: number } | { is: 'failed'; cause: unknown; isRecorded: boolean };
 
 /**
  * Takes an outcome as far as it may be acknowledged: stored, then handled, each as often as it takes.
  *
- * An outcome comes again with every connection until it is acknowledged; the store knows whether it was handled, so
- * `onOutcome` runs at least once, and again only if the process died in between.
+ * An outcome comes again with every connection until it is acknowledged; the store knows whether it was handled, and which
+ * host is at it. So `onOutcome` runs at least once, and again only if a host died in between, or was silent for too long.
  */
 export class OutcomeDelivery {
   readonly #options: OutcomeDeliveryOptions;
+  readonly #claimant: Claimant;
   /** Deliveries under way, by agent and execution. */
   readonly #underWay = new Set<string>();
   readonly #wakeups = new Map<NodeJS.Timeout, () => void>();
@@ -37,20 +46,36 @@ export class OutcomeDelivery {
 
   constructor(options: OutcomeDeliveryOptions) {
     this.#options = options;
+    this.#claimant = { holder: options.holder, ttlMs: CLAIM_MS };
   }
 
-  /** @returns whether the outcome may be acknowledged now; false also while another delivery of it is under way */
+  /**
+   * @returns whether the outcome may be acknowledged now; false also while another delivery of it is under way
+   * @throws `stale_fence` for a presumed outcome that was overtaken
+   */
   async deliver(delivery: Delivery): Promise<boolean> {
     const { agentId, outcome } = delivery;
     const key = `${agentId} ${outcome.executionId}`;
     if (this.#underWay.has(key)) return false;
     this.#underWay.add(key);
     try {
-      for (let failures = 1; !this.#isClosed; failures++) {
-        const error = await this.#try(delivery);
-        if (error === null) return true;
-        this.#report({ agentId, executionId: outcome.executionId, error: error.cause, failures });
-        await this.#sleep(fullJitterMs(HANDLER_BACKOFF, failures, Math.random()));
+      let evidence: Delivery = delivery;
+      for (let failures = 0; !this.#isClosed;) {
+        const tried = await this.#try(evidence);
+        // Once it is recorded it needs no lease any more.
+        if (tried.is !== 'failed' || tried.isRecorded) evidence = withoutFence(delivery);
+        switch (tried.is) {
+          case 'handled':
+            return true;
+          case 'claimed':
+            await this.#sleep(tried.forMs);
+            break;
+          case 'failed':
+            if (!tried.isRecorded && isStale(tried.cause)) throw tried.cause;
+            failures += 1;
+            this.#report({ agentId, executionId: outcome.executionId, error: tried.cause, failures });
+            await this.#sleep(fullJitterMs(HANDLER_BACKOFF, failures, Math.random()));
+        }
       }
       return false;
     } finally {
@@ -68,25 +93,39 @@ export class OutcomeDelivery {
     this.#wakeups.clear();
   }
 
-  async #try({ agentId, outcome, end, onStored }: Delivery): Promise<{ cause: unknown } | null> {
-    const { store, onOutcome, logger } = this.#options;
-    const { executionId } = outcome;
+  async #try({ onStored, ...evidence }: Delivery): Promise<Try> {
+    const key = { agentId: evidence.agentId, executionId: evidence.outcome.executionId };
+    let recorded: Recorded;
     try {
-      if ((await store.getExecution(executionId)) === undefined) {
-        // Dispatched by another host, or by this one before it lost its store.
-        await store.putExecution({ executionId, agentId, createdAt: Date.now() });
-      }
-      const recorded = await store.recordOutcome(outcome, end);
-      onStored(recorded.outcome, recorded.end);
-      if (recorded.isHandled) {
-        logger.debug({ agentId, executionId }, 'outcome was handled before');
-        return null;
-      }
-      await onOutcome?.(recorded.outcome);
-      await store.markHandled(executionId);
-      return null;
+      recorded = await this.#options.store.recordOutcome(evidence, this.#claimant);
     } catch (cause) {
-      return { cause };
+      return { is: 'failed', cause, isRecorded: false };
+    }
+    onStored(recorded);
+    if (recorded.isHandled) return { is: 'handled' };
+    const { claim } = recorded;
+    if (claim === null) return { is: 'claimed', forMs: recorded.claimedForMs };
+    return this.#handle(key, withoutFence(evidence), { ...recorded, claim });
+  }
+
+  async #handle(key: ExecutionKey, evidence: Evidence, { outcome, claim }: Recorded & { claim: number }): Promise<Try> {
+    const { store, onOutcome, onCorrected, logger } = this.#options;
+    const prolong = () =>
+      store.recordOutcome(evidence, this.#claimant).catch((error: unknown) => {
+        logger.warn({ ...key, err: error }, 'the claim on an outcome was not prolonged');
+      });
+    const timer = setInterval(() => void prolong(), PROLONG_MS);
+    try {
+      await onOutcome?.(outcome);
+      // Another host has taken over, and will have handled it as well.
+      if (!(await store.markHandled(key, claim))) return { is: 'claimed', forMs: 0 };
+      if (outcome.corrected === true) onCorrected({ agentId: key.agentId, outcome });
+      return { is: 'handled' };
+    } catch (cause) {
+      await store.releaseClaim(key, claim).catch(() => undefined);
+      return { is: 'failed', cause, isRecorded: true };
+    } finally {
+      clearInterval(timer);
     }
   }
 
@@ -106,4 +145,12 @@ export class OutcomeDelivery {
       this.#wakeups.set(timer, resolve);
     });
   }
+}
+
+function withoutFence<T extends Evidence>({ fence: _fence, ...evidence }: T): Omit<T, 'fence'> {
+  return evidence;
+}
+
+function isStale(error: unknown): boolean {
+  return error instanceof OutriggerError && error.code === 'stale_fence';
 }

@@ -25,6 +25,8 @@ export class Tracker {
   readonly agentId: string;
   /** What the agent remembered when the execution was heard of first; undefined: it had not said. */
   readonly journalId: string | undefined;
+  /** When it was heard of first. Epoch ms. */
+  readonly createdAt = Date.now();
   readonly #decided = defer<Decision>();
   readonly #concluded = defer<Outcome>();
   readonly #watchers = new Set<Watcher>();

@@ -36,7 +36,7 @@ export class Source {
       link,
       from,
       windowBytes: creditBytes,
-      onUnknown: (error) => void this.#ledger.findOut(this.executionId, error),
+      onUnknown: (error) => this.#ledger.onUnknown(this.executionId, error),
       onClose: () => this.#readers.delete(reader),
     });
     this.#readers.add(reader);

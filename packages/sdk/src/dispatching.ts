@@ -1,0 +1,62 @@
+import { randomUUID } from 'node:crypto';
+import { type DispatchRequest, WireError } from '@outrigger/protocol';
+import { Execution } from './execution.js';
+import { type Ledger } from './ledger.js';
+import { type Limits } from './limits.js';
+import { type Logger } from './logger.js';
+import { type Store } from './store/store.js';
+
+/** What a dispatch needs of its fleet. */
+export interface DispatchContext {
+  readonly store: Store;
+  readonly limits: Limits;
+  readonly logger: Logger;
+}
+
+/**
+ * Dispatches an execution on one agent. It is written down, and holds its permits, before the agent is asked; a refusal undoes
+ * that, and an answer that does not come does not.
+ *
+ * @throws as `Agent.dispatch` does
+ */
+export async function dispatchOn(
+  ledger: Ledger,
+  { store, limits, logger }: DispatchContext,
+  { executionId, request }: { executionId: string; request: DispatchRequest },
+): Promise<Execution> {
+  const { link, agentId } = ledger;
+  const prepared = link.prepare('dispatch', { executionId, request });
+  const dispatchId = randomUUID();
+  return ledger.whileDispatching(executionId, async () => {
+    const { journalId: before } = ledger;
+    const held = limits.ofAgent(agentId);
+    const record = { executionId, agentId, createdAt: Date.now(), limits: held };
+    const undo = async () => {
+      try {
+        await store.withdrawExecution(record, dispatchId);
+        if ((await store.getExecution(executionId)) === undefined) await limits.giveBack(executionId, held);
+      } catch (error) {
+        // It is found out later that the agent never had it.
+        logger.warn({ agentId, executionId, err: error }, 'a dispatch that was refused was not taken back');
+      }
+    };
+    await store.putExecution({ ...record, ...(before && { journalId: before }) }, dispatchId);
+    try {
+      await limits.take(executionId, agentId);
+      const summary = await link.request(prepared);
+      const { journalId } = ledger;
+      // Another sidecar than was asked first has it.
+      if (journalId && journalId !== before) await store.putExecution({ ...record, journalId }, dispatchId);
+      return new Execution(ledger, ledger.take(summary));
+    } catch (error) {
+      if (isRefusal(error)) await undo();
+      throw error;
+    }
+  });
+}
+
+/** A conflict means that the id is in use, and `internal` that nobody knows; the record of either has to stay. */
+function isRefusal(error: unknown): boolean {
+  if (error instanceof WireError) return error.code !== 'execution_conflict' && error.code !== 'internal';
+  return error instanceof Error && 'code' in error && error.code === 'limit_reached';
+}

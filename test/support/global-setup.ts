@@ -1,0 +1,3 @@
+import { ensureRedisServer } from './redis.js';
+
+export default ensureRedisServer;
