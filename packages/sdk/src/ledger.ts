@@ -239,7 +239,7 @@ export class Ledger implements LinkOwner {
   unrecorded(recorded: ReadonlySet<string>): OpenExecution[] {
     return [...this.#trackers.values()]
       .filter(({ executionId, outcome }) => outcome === undefined && !recorded.has(executionId))
-      .filter(({ executionId }) => !this.#told.has(executionId))
+      .filter(({ executionId }) => !this.isReady || !this.#told.has(executionId))
       .map(({ executionId, journalId, createdAt }) => ({ executionId, journalId, createdAt }));
   }
 
