@@ -4,6 +4,7 @@ import { createFleet, type Fleet, type FleetOptions, type Outcome } from '@outri
 import { redisStore } from '@outrigger/sdk/redis';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { blockHost, REFUSED } from './support/blocked-host.js';
 import { nextEvent, script } from './support/fleet.js';
 import { startRedis, type TestRedis } from './support/redis.js';
 import { processesIn } from './support/outside.js';
@@ -236,6 +237,12 @@ describe('a Redis that fails', () => {
     expect(await answerLost(() => store.writeDocument('doc', change))).toBe(true);
     await direct.quit();
     await store.close();
+  });
+});
+
+describe('a host that stands still for longer than it holds anything', () => {
+  it('has its late writes refused, while another one has taken its place (R11)', async () => {
+    expect(await blockHost(redis.url, 'r11', 300)).toEqual(REFUSED);
   });
 });
 

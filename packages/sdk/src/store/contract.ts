@@ -1,30 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { type Outcome } from '@outrigger/protocol';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { outcomeOf } from './contract-values.js';
 import { type Claimant, type Store } from './store.js';
 
 const END = { attempt: 1, stdout: 10, stderr: 0 };
 const HOST: Claimant = { holder: 'host-1', ttlMs: 60_000 };
 const OTHER: Claimant = { holder: 'host-2', ttlMs: 60_000 };
 const AGENT = 'agent-1';
-
-function outcomeOf(executionId: string, rest: Partial<Outcome> = {}): Outcome {
-  return {
-    executionId,
-    status: 'succeeded',
-    reason: 'completed',
-    message: 'done',
-    retryable: false,
-    exit: { code: 0, signal: null },
-    survivors: 0,
-    attempts: 1,
-    acceptedAt: 1,
-    endedAt: 2,
-    closedAt: 3,
-    heldMs: 0,
-    ...rest,
-  };
-}
 
 const lost = (executionId: string) => outcomeOf(executionId, { status: 'lost', reason: 'agent_gone' });
 
