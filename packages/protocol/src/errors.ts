@@ -55,6 +55,11 @@ export const WIRE_ERRORS = {
     fault: 'caller',
     retryable: false,
   },
+  stale_fence: {
+    meaning: 'Another host has leased the agent since; `data.fence` is the highest fence that was seen.',
+    fault: 'caller',
+    retryable: false,
+  },
   internal: { meaning: 'The sidecar failed; its log has the cause.', fault: 'agent', retryable: true },
 } as const satisfies Record<string, WireErrorMeaning>;
 

@@ -61,7 +61,10 @@ async function start(options: SidecarOptions, logger: Logger, opened: Opened): P
   opened.add(() => journal.close());
   const tokens = openTokens(options, state, logger);
   const markers = openMarkers(options);
-  const credentials = new Credentials(options.credentialMode, options.credential, generationsOf(journal));
+  const credentials = new Credentials(options.credentialMode, options.credential, {
+    generations: generationsOf(journal),
+    fence: { highest: journal.state.fence, note: (fence) => journal.note({ is: 'fence', fence }) },
+  });
   credentials.on('notice', ({ type, ...notice }) => logger.info(notice, type.replaceAll('_', ' ')));
   const redactor = currentRedactor(() => [...credentials.slot.secrets, ...tokens.current()]);
   const isAwaited = hasRunsOfGateway(journal);

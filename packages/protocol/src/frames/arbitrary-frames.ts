@@ -93,7 +93,7 @@ const requestFields: Record<RequestType, [Shape, Shape?]> = {
   credit: [{ subscription: id, bytes: fc.integer({ min: 1 }) }],
   ack: [{ executionId: id }],
   status: [{}, { executionId: id, preflight: fc.boolean() }],
-  swap_credential: [{ credential }, { ifGeneration: fc.option(count) }],
+  swap_credential: [{ credential }, { ifGeneration: fc.option(count), fence: count }],
   drain: [
     { deadlineMs: fc.integer({ min: 0, max: 86_400_000 }) },
     { atDeadline, ttlMs: fc.integer({ min: 1, max: 86_400_000 }) },

@@ -47,6 +47,8 @@ export const swapCredentialSchema = request('swap_credential', {
   credential: credentialSchema,
   /** Applies only while this generation is in force; null: only while there is no credential. */
   ifGeneration: countSchema.nullable().optional(),
+  /** Of the lease that the host acts under; absent: it acts for a user. */
+  fence: countSchema.optional(),
 });
 
 export const drainRequestSchema = request('drain', {

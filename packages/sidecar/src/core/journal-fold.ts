@@ -19,6 +19,7 @@ export class JournalFold {
   readonly #rememberedCancels = new Map<string, number>();
   #header: Extract<JournalRecord, { is: 'journal' }> | null = null;
   #generation: JournalState['generation'] = null;
+  #fence = 0;
 
   constructor(records: Iterable<JournalRecord> = []) {
     for (const record of records) this.take(record);
@@ -32,6 +33,7 @@ export class JournalFold {
       machineBootId: header?.machineBootId ?? null,
       epochAtZeroMs: header?.epochAtZeroMs ?? null,
       generation: this.#generation,
+      fence: this.#fence,
       executions: this.#executions,
       tombstones: this.#tombstones,
       rememberedCancels: this.#rememberedCancels,
@@ -53,6 +55,9 @@ export class JournalFold {
       case 'generation':
         if (record.generation < (this.#generation?.number ?? 0)) break;
         this.#generation = { number: record.generation, credential: record.credential };
+        break;
+      case 'fence':
+        this.#fence = Math.max(this.#fence, record.fence);
         break;
       case 'cancel_remembered':
         if (!executions.has(record.id)) putLast(this.#rememberedCancels, record.id, record.at, REMEMBERED_CANCELS_MAX);
@@ -93,7 +98,7 @@ export function foldJournal(records: Iterable<JournalRecord>): JournalState {
 
 type ExecutionRecord = Exclude<
   JournalRecord,
-  { is: 'journal' | 'generation' | 'cancel_remembered' | 'forgotten' | 'withdrawn' | 'accepted' }
+  { is: 'journal' | 'generation' | 'fence' | 'cancel_remembered' | 'forgotten' | 'withdrawn' | 'accepted' }
 >;
 
 function newExecution(accepted: JournalledExecution['accepted']): JournalledExecution {

@@ -10,6 +10,7 @@ export function recordsOf(state: JournalState): JournalRecord[] {
   return [
     ...header,
     ...(generation === null ? [] : [recordOfGeneration(generation)]),
+    ...(state.fence === 0 ? [] : [{ is: 'fence', fence: state.fence } as const]),
     ...[...state.tombstones].map(([id, { digest, at }]) => ({ is: 'forgotten', id, digest, at }) as const),
     ...[...state.rememberedCancels].map(([id, at]) => ({ is: 'cancel_remembered', id, at }) as const),
     ...[...state.executions.values()].flatMap(recordsOfExecution),

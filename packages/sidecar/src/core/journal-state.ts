@@ -58,6 +58,8 @@ export type JournalRecord =
   | { is: 'forgotten'; id: string; digest: string; at: number }
   /** `credential`: by which it is known again, without telling what it is. */
   | { is: 'generation'; generation: number; credential: string | null }
+  /** The highest one that a host has come with. */
+  | { is: 'fence'; fence: number }
   | { is: 'cancel_remembered'; id: string; at: number };
 
 /** Where the logs of an execution's attempts end, the first attempt first. */
@@ -122,6 +124,8 @@ export interface JournalState {
   readonly epochAtZeroMs: number | null;
   /** The last one that was given away, and to which credential. */
   readonly generation: { readonly number: number; readonly credential: string | null } | null;
+  /** The highest fence that was seen; 0: none was. */
+  readonly fence: number;
   /** In the order of acceptance. */
   readonly executions: ReadonlyMap<string, JournalledExecution>;
   /** Ids that are known though nothing else of them is kept: the digest of their dispatch, and since when. */

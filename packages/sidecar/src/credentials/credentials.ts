@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { type Credential, type Preflight, type SidecarFrame } from '@outrigger/protocol';
+import { Fence, type FenceMemory } from './fence.js';
 import { Holds } from './holds.js';
 import { CredentialSlot, type Generations } from './slot.js';
 
@@ -11,13 +12,22 @@ export class Credentials extends EventEmitter<{ notice: [notice: CredentialNotic
   readonly mode: 'gateway' | 'env';
   readonly slot: CredentialSlot;
   readonly holds: Holds;
+  readonly fence: Fence;
   #askPreflight: () => Promise<Preflight> = () => Promise.resolve({ verdict: 'unknown' });
 
-  constructor(mode: 'gateway' | 'env', standing: Credential | null, generations?: Generations) {
+  constructor(
+    mode: 'gateway' | 'env',
+    standing: Credential | null,
+    {
+      generations,
+      fence = { highest: 0, note: () => undefined },
+    }: { generations?: Generations; fence?: FenceMemory } = {},
+  ) {
     super();
     this.setMaxListeners(0);
     this.mode = mode;
     this.slot = new CredentialSlot(standing, generations);
+    this.fence = new Fence(fence);
     this.slot.onChange(({ generation, credential: { id, kind } }) => {
       this.emit('notice', { type: 'credential_changed', at: Date.now(), generation, credentialId: id, kind });
     });

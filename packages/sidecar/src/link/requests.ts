@@ -53,7 +53,8 @@ const HANDLERS: { [T in RequestType]: Handler<T> } = {
     return credentials.preflight().then((preflight) => ({ ...status, ...credentials.identity, preflight }));
   },
 
-  swap_credential: ({ credential, ifGeneration }, { credentials, supervisor }) => {
+  swap_credential: ({ credential, ifGeneration, fence }, { credentials, supervisor }) => {
+    credentials.fence.pass(fence);
     const swapped = credentials.slot.swap(credential, ifGeneration);
     return supervisor.settle().then(() => swapped);
   },

@@ -98,5 +98,6 @@ export const anyRecord: fc.Arbitrary<JournalRecord> = fc.oneof(
   fc.record({ is: fc.constant('acknowledged' as const), id }),
   fc.record({ is: fc.constant('forgotten' as const), id, digest: fc.string(), at }),
   fc.record({ is: fc.constant('generation' as const), generation: at, credential: fc.option(fc.string()) }),
+  fc.record({ is: fc.constant('fence' as const), fence: fc.nat() }),
   fc.record({ is: fc.constant('cancel_remembered' as const), id, at }),
 );
