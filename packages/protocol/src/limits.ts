@@ -45,6 +45,8 @@ export const LIMITS = {
   executionsNamedMax: 100,
   /** Longest `deadlineMs` and `ttlMs` of a `drain`. */
   drainMaxMs: 24 * HOUR,
+  /** How old an answer of the provider may be that a preflight goes by, unless a younger one is asked for. */
+  preflightMaxAgeMs: 1 * MINUTE,
   /** How long a cancel for an unknown execution is remembered. */
   cancelMemoryMs: 10 * MINUTE,
   /** Entries of `args`, `env`, `labels` and the tool lists of a dispatch. */

@@ -66,7 +66,8 @@ export class Agent implements AsyncDisposable {
   }
 
   /**
-   * Puts another credential in force on the agent. What is held for one goes on with it at once, and nothing that runs is
+   * Puts another credential in force on the agent, which the fleet's pool leaves alone from then on, until
+   * {@link unpinCredential}. What is held for one goes on with it at once, and nothing that runs is
    * restarted. Its secret is sent on this connection alone, which `connect` has made over `wss:`, on loopback, or as
    * `insecure`; the agent keeps it in memory.
    *
@@ -84,6 +85,8 @@ export class Agent implements AsyncDisposable {
     const { link } = this.#ledger;
     const request = link.prepare('swap_credential', { credential, ifGeneration });
     try {
+      // Before it is in force, so that the pool does not take it for one to be replaced.
+      await this.#context.pool.pin(this.id, true);
       const { generation } = await link.request(request);
       return generation;
     } catch (error) {
@@ -94,6 +97,11 @@ export class Agent implements AsyncDisposable {
       if (generation === null) throw error;
       return generation;
     }
+  }
+
+  /** Lets the fleet's pool choose the agent's credential again, after {@link swapCredential}. */
+  async unpinCredential(): Promise<void> {
+    await this.#context.pool.pin(this.id, false);
   }
 
   /**

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type DispatchRequest, WireError } from '@outrigger/protocol';
+import { type CredentialPool } from './credentials/pool.js';
 import { Execution } from './execution.js';
 import { type Ledger } from './ledger.js';
 import { type Limits } from './limits.js';
@@ -10,6 +11,7 @@ import { type Store } from './store/store.js';
 export interface DispatchContext {
   readonly store: Store;
   readonly limits: Limits;
+  readonly pool: CredentialPool;
   readonly logger: Logger;
 }
 
@@ -21,10 +23,11 @@ export interface DispatchContext {
  */
 export async function dispatchOn(
   ledger: Ledger,
-  { store, limits, logger }: DispatchContext,
+  { store, limits, pool, logger }: DispatchContext,
   { executionId, request }: { executionId: string; request: DispatchRequest },
 ): Promise<Execution> {
   const { link, agentId } = ledger;
+  await pool.checkExpiry(ledger);
   const prepared = link.prepare('dispatch', { executionId, request });
   const dispatchId = randomUUID();
   return ledger.whileDispatching(executionId, async () => {

@@ -81,6 +81,17 @@ export const SDK_ERRORS = {
     fault: 'caller',
     retryable: false,
   },
+  unknown_credential: {
+    meaning: 'Neither the pool nor `resolveCredential` has a credential of that id; `data.id`.',
+    fault: 'caller',
+    retryable: false,
+  },
+  credential_expired: {
+    meaning:
+      'The credential of the agent is past its end, and no other is good; nothing was dispatched. `data.credentialId`, `data.expiresAt`.',
+    fault: 'caller',
+    retryable: false,
+  },
   limit_reached: {
     meaning: 'A limit of the fleet or of a credential is used up; nothing was dispatched. `data.limit` names it.',
     fault: 'caller',

@@ -9,6 +9,9 @@ import {
   type SidecarFrame,
 } from '@outrigger/protocol';
 
+import { type SwitchReason } from './core/pool/state.js';
+import { type ExpiryWarning } from './credentials/expiry-warnings.js';
+
 /** A notice's fields, without the frame's name. */
 type NoticeOf<T extends CredentialNotice['type']> = Omit<SidecarFrame<T>, 'type'>;
 
@@ -143,6 +146,16 @@ export type AdmissionEvent =
   | { name: 'circuitOpened'; event: CircuitOpened }
   | { name: 'circuitClosed'; event: CircuitClosed };
 
+/** An agent has another credential. */
+export interface CredentialSwitched {
+  agentId: string;
+  /** The one it had; null: none of which the name was known. */
+  from: string | null;
+  to: string;
+  generation: number;
+  reason: SwitchReason;
+}
+
 /** Events of a fleet, by name, with their arguments. */
 export interface FleetEvents {
   /** A connection was lost and is being made anew, for ever. Once per outage. */
@@ -158,6 +171,12 @@ export interface FleetEvents {
   credentialChanged: [{ agentId: string } & CredentialChanged];
   /** The provider has said something new about the limits of an agent's credential. */
   rateLimit: [{ agentId: string } & RateLimit];
+  /** The pool has given an agent another credential. By the host that did it, so once for each switch. */
+  credentialSwitched: [CredentialSwitched];
+  /** No credential is left for some agent; `until` is the earliest time at which one is good again. Once in a fleet. */
+  credentialsExhausted: [{ since: number; until: number | null }];
+  /** A credential of the pool comes to its end. Once for each threshold. */
+  credentialExpiring: [ExpiryWarning];
   /** A drain goes on: it has begun, an execution has ended, its deadline has passed, or it has ended. Whoever asked for it. */
   drainProgress: [{ agentId: string } & DrainProgress];
   /** An agent admits nothing because executions die young on it. Once for each opening. */

@@ -2,12 +2,15 @@ import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { idSchema, type Outcome, type OutriggerError, WireError } from '@outrigger/protocol';
 import { Agent } from './agent.js';
+import { type CredentialName, CredentialPool } from './credentials/pool.js';
+import { type PooledCredential, type ResolveCredential } from './credentials/vault.js';
 import { findAddressFault } from './core/address.js';
 import { type DispatchContext } from './dispatching.js';
 import { sdkError } from './errors.js';
 import { CREDENTIAL_EVENTS, type FleetEvents } from './events.js';
 import { Execution } from './execution.js';
 import { Ledger } from './ledger.js';
+import { AgentLeases } from './leases.js';
 import { type FleetLimits, Limits } from './limits.js';
 import { AgentLink } from './link/link.js';
 import { type LinkTiming, readTiming } from './link/timing.js';
@@ -21,6 +24,12 @@ import { type Tracker } from './tracker.js';
 import { checkUpkeep, type ReconcileReport, Upkeep } from './upkeep.js';
 
 const MINUTE_MS = 60_000;
+
+const HOUR_MS = 60 * MINUTE_MS;
+const WARN_BEFORE_MS = [7 * 24 * HOUR_MS, 24 * HOUR_MS, HOUR_MS];
+
+/** For how long a limit is taken for used up of which the provider does not say when it begins anew. */
+const COOLING_MS = 5 * MINUTE_MS;
 
 /** Longer than any host may wait for the answer to a dispatch. */
 const SETTLED_MS_MIN = 5 * MINUTE_MS;
@@ -36,6 +45,17 @@ export interface FleetOptions extends Partial<LinkTiming> {
    * until this has resolved. While it fails it is called again, with growing delays.
    */
   onOutcome?: (outcome: Outcome) => void | Promise<void>;
+  /** Credentials to give to agents, by what they need. One by its name alone comes from `resolveCredential`. @default none */
+  credentials?: readonly (PooledCredential | CredentialName)[];
+  /** Fetches a credential that is kept elsewhere, whenever it is needed. */
+  resolveCredential?: ResolveCredential;
+  /**
+   * From this fraction of a limit on an agent is given a credential that is clearly less used, before it is refused.
+   * @default never
+   */
+  switchAtUtilization?: number;
+  /** How long before the end of a credential `credentialExpiring` warns of it. Milliseconds. @default 7 days, 1 day, 1 hour */
+  warnBeforeExpiryMs?: readonly number[];
   /** @default none */
   limits?: FleetLimits;
   /**
@@ -71,7 +91,11 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
   readonly #logger: Logger;
   readonly #timing: LinkTiming;
   readonly #delivery: OutcomeDelivery;
+  /** The fleet's credentials. Without any, agents keep what they have. */
+  readonly credentials: CredentialPool;
   readonly #limits: Limits;
+  /** Settles when the credentials of the options are in the pool. */
+  readonly #pooled: Promise<void>;
   readonly #upkeep: Upkeep;
   readonly #ledgers = new Map<string, Ledger>();
   /** Every link that is open or being opened. */
@@ -94,20 +118,34 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
       onFailed: (failure) => this.#emitLater('outcomeHandlerFailed', failure),
       onCorrected: (correction) => this.#emitLater('outcomeCorrected', correction),
     });
+    const leases = new AgentLeases(store, holder);
+    this.credentials = new CredentialPool({
+      ...{ store, leases, logger, ledgers: this.#ledgers, resolveCredential: options.resolveCredential },
+      policy: { coolingMs: COOLING_MS, switchAtUtilization: options.switchAtUtilization ?? null },
+      warnBeforeMs: options.warnBeforeExpiryMs ?? WARN_BEFORE_MS,
+      emit: (name, event) => this.#emitLater(name, ...([event] as unknown as FleetEvents[typeof name])),
+    });
     this.#limits = new Limits({
       ...{ store, logger, fleet: options.limits ?? {} },
-      ofCredential: () => null,
-      credentials: () => [],
+      ofCredential: (agentId) => this.credentials.limitOf(agentId),
+      credentials: () => this.credentials.limited(),
     });
     const limits = this.#limits;
     const settledAfterMs = Math.max(SETTLED_MS_MIN, 2 * this.#timing.requestTimeoutMs);
     this.#upkeep = new Upkeep({
       ...{ store, logger, limits, intervalMs, lostAfterMs },
-      reconciler: new Reconciler({ store, holder, limits, lostAfterMs, settledAfterMs, logger }),
+      reconciler: new Reconciler({ store, leases, limits, lostAfterMs, settledAfterMs, logger }),
       ledgers: this.#ledgers,
       ledgerOf: (agentId) => this.#ledger(agentId),
-      onDropped: (agentId) => this.#ledgers.delete(agentId),
+      onRound: () => this.credentials.tick(),
+      onDropped: (agentId) => {
+        this.#ledgers.delete(agentId);
+        void this.credentials.onGone(agentId);
+      },
     });
+    this.#pooled = this.credentials.load(options.credentials ?? []);
+    // Whoever connects is told.
+    this.#pooled.catch(() => undefined);
   }
 
   /**
@@ -136,6 +174,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
         return ledger;
       },
     });
+    await this.#pooled;
     this.#links.add(link);
     void link.over.then(() => this.#links.delete(link));
     const { agentId } = await link.open();
@@ -192,6 +231,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
     this.#closedBy ??= sdkError('fleet_closed', 'the fleet was closed');
     const error = this.#closedBy;
     this.#upkeep.close();
+    this.credentials.close();
     this.#delivery.close();
     await this.#settled();
     for (const ledger of this.#ledgers.values()) ledger.abandon(error);
@@ -211,7 +251,8 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
   }
 
   get #context(): DispatchContext {
-    return { store: this.#store, limits: this.#limits, logger: this.#logger };
+    const { credentials: pool } = this;
+    return { store: this.#store, limits: this.#limits, pool, logger: this.#logger };
   }
 
   #ledger(agentId: string): Ledger {
@@ -223,10 +264,15 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
       logger: this.#logger,
       onLost: (error) => this.#emitLater('agentUnreachable', { agentId, error }),
       onBack: () => this.#emitLater('agentBack', { agentId }),
-      onReady: () => void this.#upkeep.onReady(ledger),
+      onReady: () => {
+        void this.#upkeep.onReady(ledger);
+        void this.credentials.onReady(ledger);
+      },
       onStored: ({ outcome, limits }) => void this.#limits.giveBack(outcome.executionId, limits),
       onUnknown: (executionId, error) => void this.#upkeep.findOut(ledger, executionId, error),
-      onCredentialNotice: ({ type, ...notice }) => {
+      onCredentialNotice: (told) => {
+        const { type, ...notice } = told;
+        void this.credentials.onNotice(ledger, told);
         const name = CREDENTIAL_EVENTS[type];
         this.#emitLater(name, ...([{ agentId, ...notice }] as FleetEvents[typeof name]));
       },

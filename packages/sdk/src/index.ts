@@ -22,6 +22,11 @@ export {
   type WireErrorCode,
 } from '@outrigger/protocol';
 export { type Agent, type AgentStatus, type SwapOptions } from './agent.js';
+export { type Standing } from './core/pool/choose.js';
+export { type Fault, type SwitchReason } from './core/pool/state.js';
+export { type ExpiryWarning } from './credentials/expiry-warnings.js';
+export { type CredentialInfo, type CredentialName, type CredentialPool } from './credentials/pool.js';
+export { type PooledCredential, type ResolveCredential } from './credentials/vault.js';
 export { type DrainFailure } from './core/drain-end.js';
 export { type DrainOptions, type DrainResult } from './drain.js';
 export { SDK_ERRORS, type SdkErrorCode, type SdkErrorMeaning } from './errors.js';
@@ -30,6 +35,7 @@ export {
   type CircuitOpened,
   type CredentialChanged,
   type CredentialNeeded,
+  type CredentialSwitched,
   type Decision,
   type DrainProgress,
   type ExecutionEvent,

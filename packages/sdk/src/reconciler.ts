@@ -7,6 +7,7 @@ import {
   type ReconcileAction,
 } from './core/reconcile.js';
 import { lostOutcome } from './core/lost-outcome.js';
+import { type AgentLeases } from './leases.js';
 import { type Ledger } from './ledger.js';
 import { type Limits } from './limits.js';
 import { type Logger } from './logger.js';
@@ -35,17 +36,13 @@ export interface AgentReport {
 
 export interface ReconcilerOptions {
   readonly store: Store;
-  /** Names this host. */
-  readonly holder: string;
+  readonly leases: AgentLeases;
   readonly limits: Limits;
   readonly lostAfterMs: number;
   /** Longer than a dispatch can be on its way. */
   readonly settledAfterMs: number;
   readonly logger: Logger;
 }
-
-/** How long a host may take for what a pass over one agent has to do. */
-const LEASE_MS = 30_000;
 
 /** Executions an agent is asked about at the same time. */
 const ASKED_AT_ONCE = 16;
@@ -131,19 +128,11 @@ export class Reconciler {
     actions: readonly ReconcileAction[],
     { report, records }: { report: AgentReport; records: readonly ExecutionRecord[] },
   ): Promise<void> {
-    const { store, holder } = this.#options;
-    const { agentId } = ledger;
     if (actions.length === 0) return;
-    const fence = await store.acquireLease(agentId, { holder, ttlMs: LEASE_MS });
-    if (fence === null) {
-      report.isLeftToAnother = true;
-      return;
-    }
-    try {
+    const applied = await this.#options.leases.run(ledger.agentId, async (fence) => {
       for (const action of actions) await this.#applyOne(ledger, action, { fence, report, records });
-    } finally {
-      await store.releaseLease(agentId, fence);
-    }
+    });
+    report.isLeftToAnother = applied === null;
   }
 
   async #applyOne(

@@ -21,6 +21,8 @@ export interface UpkeepOptions {
   readonly ledgers: ReadonlyMap<string, Ledger>;
   /** The ledger of an agent that another host has been connected to. */
   readonly ledgerOf: (agentId: string) => Ledger;
+  /** What else is done with each round. */
+  readonly onRound: () => Promise<void>;
   /** An agent is gone for good. */
   readonly onDropped: (agentId: string) => void;
   readonly intervalMs: number;
@@ -76,7 +78,7 @@ export class Upkeep {
 
   /** Everything that is done from time to time, now. */
   async round({ isSweeping }: { isSweeping: boolean }): Promise<ReconcileReport> {
-    const { store, ledgers, ledgerOf, limits, logger } = this.#options;
+    const { store, ledgers, ledgerOf, limits, logger, onRound } = this.#options;
     const report: ReconcileReport = { agents: [], permitsReturned: 0 };
     const known = new Set(ledgers.keys());
     try {
@@ -84,6 +86,7 @@ export class Upkeep {
     } catch (error) {
       logger.warn({ err: error }, 'the store cannot be asked for its agents');
     }
+    await onRound();
     const waiting = [...ledgers.values()];
     const worker = async () => {
       for (let ledger = waiting.shift(); ledger !== undefined; ledger = waiting.shift()) {

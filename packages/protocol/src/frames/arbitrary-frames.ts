@@ -92,7 +92,7 @@ const requestFields: Record<RequestType, [Shape, Shape?]> = {
   unsubscribe: [{ subscription: id }],
   credit: [{ subscription: id, bytes: fc.integer({ min: 1 }) }],
   ack: [{ executionId: id }],
-  status: [{}, { executionId: id, preflight: fc.boolean() }],
+  status: [{}, { executionId: id, preflight: fc.boolean(), preflightMaxAgeMs: fc.nat(60_000) }],
   swap_credential: [{ credential }, { ifGeneration: fc.option(count), fence: count }],
   drain: [
     { deadlineMs: fc.integer({ min: 0, max: 86_400_000 }) },

@@ -42,6 +42,8 @@ export const statusSchema = request('status', {
   executionId: idSchema.optional(),
   /** Asks whether the credential in force is good. */
   preflight: z.boolean().optional(),
+  /** How old an answer of the provider may be that the preflight goes by. */
+  preflightMaxAgeMs: z.int().min(0).max(LIMITS.preflightMaxAgeMs).optional(),
 });
 export const swapCredentialSchema = request('swap_credential', {
   credential: credentialSchema,

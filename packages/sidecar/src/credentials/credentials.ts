@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { type Credential, type Preflight, type SidecarFrame } from '@outrigger/protocol';
+import { type Credential, LIMITS, type Preflight, type SidecarFrame } from '@outrigger/protocol';
 import { Fence, type FenceMemory } from './fence.js';
 import { Holds } from './holds.js';
 import { CredentialSlot, type Generations } from './slot.js';
@@ -13,7 +13,7 @@ export class Credentials extends EventEmitter<{ notice: [notice: CredentialNotic
   readonly slot: CredentialSlot;
   readonly holds: Holds;
   readonly fence: Fence;
-  #askPreflight: () => Promise<Preflight> = () => Promise.resolve({ verdict: 'unknown' });
+  #askPreflight: (maxAgeMs: number) => Promise<Preflight> = () => Promise.resolve({ verdict: 'unknown' });
 
   constructor(
     mode: 'gateway' | 'env',
@@ -41,12 +41,12 @@ export class Credentials extends EventEmitter<{ notice: [notice: CredentialNotic
   }
 
   /** @param ask Finds out whether the credential in force is good. Must not reject. */
-  onPreflight(ask: () => Promise<Preflight>): void {
+  onPreflight(ask: (maxAgeMs: number) => Promise<Preflight>): void {
     this.#askPreflight = ask;
   }
 
   /** Whether the credential in force is good, as far as can be told within seconds. Never rejects. */
-  preflight(): Promise<Preflight> {
-    return this.#askPreflight();
+  preflight(maxAgeMs: number = LIMITS.preflightMaxAgeMs): Promise<Preflight> {
+    return this.#askPreflight(maxAgeMs);
   }
 }

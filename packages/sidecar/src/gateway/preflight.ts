@@ -6,8 +6,6 @@ import { type GatewayContext } from './context.js';
 import { loggable } from './failure.js';
 import { judgeAnswer } from './judge-answer.js';
 
-/** What was seen this long ago still holds. */
-const FRESH_MS = 60_000;
 const DEADLINE_MS = 3000;
 /** Costs nothing, and needs nothing but a good credential. */
 const CHEAP_PATH = '/v1/models?limit=1';
@@ -22,7 +20,10 @@ export class Preflights {
     this.#context = context;
   }
 
-  async ask(): Promise<Preflight> {
+  /** @param maxAgeMs What the provider has said this long ago still holds. */
+  async ask(maxAgeMs: number): Promise<Preflight> {
+    const askedAt = Date.now();
+    const isFresh = (seen: Preflight) => isYoung(seen, askedAt - maxAgeMs);
     const { slot, witness } = this.#context;
     const { current } = slot;
     if (current === null) return { verdict: 'refused', reason: 'credential_missing', message: NO_CREDENTIAL.message };
@@ -60,7 +61,7 @@ export class Preflights {
   }
 }
 
-function isFresh({ verdict, seenAt, retryAt }: Preflight): boolean {
+function isYoung({ verdict, seenAt, retryAt }: Preflight, sinceMs: number): boolean {
   if (verdict === 'refused' && retryAt !== undefined && retryAt > Date.now()) return true;
-  return seenAt !== undefined && Date.now() - seenAt < FRESH_MS;
+  return seenAt !== undefined && seenAt >= sinceMs;
 }

@@ -30,6 +30,6 @@ export function openProvider({ url, options, credentials, redactor, logger }: Pr
     logger,
   };
   const preflights = new Preflights(context);
-  credentials.onPreflight(() => preflights.ask());
+  credentials.onPreflight((maxAgeMs) => preflights.ask(maxAgeMs));
   return context;
 }
