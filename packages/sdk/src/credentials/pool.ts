@@ -58,7 +58,7 @@ export class CredentialPool {
   readonly #shared: SharedPool;
   readonly #warnings: ExpiryWarnings;
   /** Agents that are being given a credential. */
-  readonly #switching = new Set<string>();
+  readonly #switching = new Map<string, Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -293,15 +293,13 @@ export class CredentialPool {
     }
   }
 
-  async #switchNow(ledger: Ledger): Promise<void> {
+  #switchNow(ledger: Ledger): Promise<void> {
     const { agentId } = ledger;
-    if (this.#switching.has(agentId)) return;
-    this.#switching.add(agentId);
-    try {
-      await this.#give(ledger);
-    } finally {
-      this.#switching.delete(agentId);
-    }
+    const present = this.#switching.get(agentId);
+    if (present !== undefined) return present;
+    const switching = this.#give(ledger).finally(() => this.#switching.delete(agentId));
+    this.#switching.set(agentId, switching);
+    return switching;
   }
 
   async #give(ledger: Ledger): Promise<void> {

@@ -13,6 +13,10 @@ const has = (agentId: string, generation: number | null, credentialId: string | 
   ...{ is: 'agent', agentId, journalId, generation, credentialId },
   ...(credentialId !== null && { fingerprint: `of-${credentialId}` }),
 });
+/** An agent with a credential of which nobody but the agent knows. */
+const unknownOn = (agentId: string): PoolEvent & { is: 'agent' } => ({
+  ...{ is: 'agent', agentId, journalId: 'j', generation: 1, credentialId: 'standing' },
+});
 type Needed = PoolEvent & { is: 'needed' };
 const needed = (agentId: string, rest: Partial<Needed> = {}): Needed => ({
   ...{ is: 'needed', agentId, journalId: 'j', generation: 1, credentialId: 'a', reason: 'rate_limited' },
@@ -26,11 +30,7 @@ const wantedBy = ({ agents }: PoolState) =>
 
 describe('the pool of credentials', () => {
   it('gives an agent that has none the first one, and leaves alone one that has one of which it knows nothing', () => {
-    const pool = after([
-      put('a'),
-      has('x', null, null),
-      { ...has('y', 1, 'standing'), fingerprint: undefined } as PoolEvent,
-    ]);
+    const pool = after([put('a'), has('x', null, null), unknownOn('y')]);
     expect(wantedBy(pool)).toEqual({ x: 'a', y: undefined });
     expect(pool.agents['x']?.wanted).toEqual({ credentialId: 'a', replaces: null, why: 'credential_missing' });
   });
@@ -137,7 +137,7 @@ describe('the pool of credentials', () => {
     ]);
     expect(wantedBy(pinned)).toEqual({ x: undefined });
     expect(pinned.credentials['a']?.fault).not.toBeNull();
-    const free = after([{ is: 'pinned', agentId: 'x', isPinned: false }, needed('x')], { pool: pinned });
+    const free = after([{ is: 'pinned', agentId: 'x', isPinned: false }], { pool: pinned });
     expect(wantedBy(free)).toEqual({ x: 'b' });
   });
 
@@ -177,11 +177,9 @@ describe('the pool of credentials', () => {
   });
 
   it('takes another one when what it wanted to give turns out to be what the agent has', () => {
-    const standing = { ...has('x', 1, 'standing'), fingerprint: undefined } as PoolEvent;
-    const pool = after([put('a'), put('b'), standing, needed('x', { credentialId: 'standing' })]);
+    const pool = after([put('a'), put('b'), unknownOn('x'), needed('x', { credentialId: 'standing' })]);
     expect(wantedBy(pool)).toEqual({ x: 'a' });
-    const told = { ...has('x', 1, 'standing'), fingerprint: 'of-a' } as PoolEvent;
-    expect(wantedBy(after([told], { pool }))).toEqual({ x: 'b' });
+    expect(wantedBy(after([{ ...unknownOn('x'), fingerprint: 'of-a' }], { pool }))).toEqual({ x: 'b' });
   });
 
   it('forgets an agent that is gone for good', () => {

@@ -89,7 +89,6 @@ function noteNeed(pool: PoolState, event: PoolEvent & { is: 'needed' }, nowMs: n
   const blamed = credentialId === null ? known : blame(known, credentialId, event, policy);
   // Another one is in force already, or on its way.
   if (isOver(known, event) || agent.wanted?.replaces === generation) return blamed;
-  if (agent.isPinned) return blamed;
   const need: Need = { generation, why: reason, ...(isOfModel && { model }) };
   return withAgent(blamed, agentId, { ...agent, need });
 }
@@ -124,6 +123,7 @@ function assign(pool: PoolState, nowMs: number, policy: PoolPolicy): PoolState {
   let lacking: Need | null = null;
   for (const agentId of Object.keys(pool.agents).sort()) {
     const agent = assigned.agents[agentId] ?? NEW_AGENT;
+    if (agent.isPinned) continue;
     const stands = agent.wanted === undefined || isStillWanted(assigned, agent.wanted.credentialId, agent, nowMs);
     const { wanted: dropped, ...rest } = agent;
     const settled: PoolAgent = stands
@@ -153,8 +153,7 @@ function assign(pool: PoolState, nowMs: number, policy: PoolPolicy): PoolState {
 
 /** Why an agent is to have another credential than it has; null: it is not. */
 function needOf(pool: PoolState, agent: PoolAgent, nowMs: number, policy: PoolPolicy): Need | null {
-  const { credentialId, generation, need, isPinned, fingerprint } = agent;
-  if (isPinned) return null;
+  const { credentialId, generation, need, fingerprint } = agent;
   const credential = credentialId === null ? undefined : pool.credentials[credentialId];
   if (need !== undefined && need.generation === generation) {
     // The agent tries again by itself when the provider's time has come.
