@@ -42,6 +42,7 @@ describe('a pool of credentials', () => {
     expect(await Promise.all(ways.map(({ status }) => status))).toEqual([200, 200, 200, 200]);
     const given = await inForce(fleet);
     expect(given.sort()).toEqual(['b', 'b', 'c', 'c']);
+    await expect.poll(() => switchedFor('rate_limited')).toHaveLength(4);
     const switched = switchedFor('rate_limited');
     expect(switched.map(({ agentId }) => agentId).sort()).toEqual(['agent-0', 'agent-1', 'agent-2', 'agent-3']);
     expect(switched.map(({ from }) => from)).toEqual(['a', 'a', 'a', 'a']);
