@@ -25,6 +25,12 @@ export class Admission {
     this.#onEvent = onEvent;
   }
 
+  /** Whether the agent has said that it admits nothing. */
+  get isClosed(): boolean {
+    const isDrained = this.#drain !== undefined && this.#drain.state !== 'ended';
+    return isDrained || this.#openedAt !== undefined;
+  }
+
   /** As the agent has told last. */
   get seen(): AgentSeen {
     return { bootId: this.#bootId, drain: this.#drain };

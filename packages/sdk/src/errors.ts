@@ -92,6 +92,11 @@ export const SDK_ERRORS = {
     fault: 'caller',
     retryable: false,
   },
+  no_place: {
+    meaning: 'No connected agent that would do takes the execution; `data.refusals` says why, by agent.',
+    fault: 'caller',
+    retryable: true,
+  },
   limit_reached: {
     meaning: 'A limit of the fleet or of a credential is used up; nothing was dispatched. `data.limit` names it.',
     fault: 'caller',

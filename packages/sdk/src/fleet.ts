@@ -17,6 +17,7 @@ import { type LinkTiming, readTiming } from './link/timing.js';
 import { type Token } from './link/token.js';
 import { type Logger, silentLogger } from './logger.js';
 import { OutcomeDelivery } from './outcome-delivery.js';
+import { dispatchAnywhere, type FleetDispatch } from './placing.js';
 import { Reconciler } from './reconciler.js';
 import { memoryStore } from './store/memory/memory-store.js';
 import { type Store } from './store/store.js';
@@ -80,6 +81,8 @@ export interface ConnectOptions {
   token: Token;
   /** Certificates to trust instead of the system's, as PEM: for `wss:` with one of your own. */
   ca?: string | Buffer;
+  /** What the agent is, for `agentLabels` of a dispatch and for `broadcast`. @default none */
+  labels?: Record<string, string>;
   /** Allows `ws:` off loopback, which sends the token and every credential in the clear. @default false */
   insecure?: boolean;
 }
@@ -155,7 +158,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
    * @throws `invalid`, `insecure_url`, `unauthorized`, `agent_mismatch`, `unsupported_version`, `already_connected`,
    * `agent_unreachable`, `fleet_closed`
    */
-  async connect({ id, url, token, ca, insecure = false }: ConnectOptions): Promise<Agent> {
+  async connect({ id, url, token, ca, labels = {}, insecure = false }: ConnectOptions): Promise<Agent> {
     this.#refuseClosed();
     const fault = findAddressFault(url, { insecure }) ?? findIdFault(id);
     if (fault !== null) throw fault;
@@ -171,6 +174,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
       admit: (agentId) => {
         const ledger = this.#ledger(agentId);
         ledger.attach(link);
+        ledger.labels = { ...labels };
         return ledger;
       },
     });
@@ -180,6 +184,19 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
     const { agentId } = await link.open();
     this.#upkeep.start();
     return new Agent(this.#ledger(agentId), this.#context);
+  }
+
+  /**
+   * Dispatches an execution on the agent with the most room of those that carry `agentLabels`, or on the next one if that
+   * refuses it. Where none takes it `whenBusy` decides: `refuse` rejects, `queue` waits on the agent with the shortest queue
+   * (for a limit of the fleet: here, up to `queueTimeoutMs`), `skip` records a `skipped` outcome. An id that was dispatched before stays on its agent.
+   *
+   * @throws `no_place` with `data.refusals`; `limit_reached`; and what {@link Agent.dispatch} throws: after
+   * `agent_unreachable` the agent it was sent to may run it, so it is not tried elsewhere
+   */
+  async dispatch(request: FleetDispatch): Promise<Execution> {
+    this.#refuseClosed();
+    return dispatchAnywhere(this.#ledgers, this.#context, request);
   }
 
   /**

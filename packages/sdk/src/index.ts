@@ -57,6 +57,7 @@ export { type Logger } from './logger.js';
 export { type ReadOptions } from './reading/source.js';
 export { type TextOptions } from './reading/text.js';
 export { type FleetLimits } from './limits.js';
+export { type FleetDispatch } from './placing.js';
 export { type AgentReport } from './reconciler.js';
 export { memoryStore, type MemoryStoreOptions } from './store/memory/memory-store.js';
 export {

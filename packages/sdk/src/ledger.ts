@@ -1,5 +1,6 @@
 import {
   type Cursor,
+  CURSOR_START,
   type ExecutionSummary,
   type Outcome,
   OutriggerError,
@@ -7,6 +8,7 @@ import {
   WireError,
 } from '@outrigger/protocol';
 import { Admission } from './admission.js';
+import { type Place } from './core/placement.js';
 import { type AgentAnswer, type OpenExecution } from './core/reconcile.js';
 import { stepOf } from './core/state-history.js';
 import { defer } from './deferred.js';
@@ -69,11 +71,15 @@ export class Ledger implements LinkOwner {
   #unreachableSinceMs: number | null = performance.now();
   #credential: CredentialInForce = { generation: null, credentialId: null };
   #journalId: string | undefined;
+  #maxExecutions = 0;
 
   constructor(options: LedgerOptions) {
     this.#options = options;
     this.admission = new Admission(options.onAdmission);
   }
+
+  /** What the host that connects to the agent says of it. */
+  labels: Readonly<Record<string, string>> = {};
 
   get agentId(): string {
     return this.#options.agentId;
@@ -146,6 +152,7 @@ export class Ledger implements LinkOwner {
     this.#credential = welcome;
     this.admission.onWelcome(welcome);
     this.#journalId = welcome.journalId;
+    this.#maxExecutions = welcome.counts.maxExecutions;
     this.#told.clear();
     for (const summary of snapshot) this.#takeState(summary);
     if (this.#wasLost) this.#options.onBack();
@@ -243,6 +250,18 @@ export class Ledger implements LinkOwner {
       .map(({ executionId, journalId, createdAt }) => ({ executionId, journalId, createdAt }));
   }
 
+  /** How much room there is, counted from what the agent has told. */
+  get place(): Place {
+    const states = [...this.#trackers.values()].flatMap(({ state, executionId }) => {
+      if (this.isDispatching(executionId)) return [];
+      return state === undefined || state === 'ended' ? [] : [state];
+    });
+    const queued = states.filter((state) => state === 'queued').length;
+    const { agentId, labels } = this;
+    const live = states.length - queued + this.#dispatching.size;
+    return { agentId, labels, max: this.#maxExecutions, live, queued, isClosed: this.admission.isClosed };
+  }
+
   isDispatching(executionId: string): boolean {
     return this.#dispatching.has(executionId);
   }
@@ -267,6 +286,13 @@ export class Ledger implements LinkOwner {
   /** Who reads an execution was told that the agent does not know it. */
   onUnknown(executionId: string, error: OutriggerError): void {
     this.#options.onUnknown(executionId, error);
+  }
+
+  /** Records that an execution was not even dispatched. */
+  skip(outcome: Outcome): Tracker {
+    const tracker = this.#track(outcome.executionId);
+    void this.#conclude({ outcome, end: CURSOR_START, isPresumed: true });
+    return tracker;
   }
 
   /** Tells an outcome that is stored already, and that the agent does not know of. */

@@ -1,4 +1,4 @@
-import { type Cursor, type Outcome, type OutriggerError } from '@outrigger/protocol';
+import { type Cursor, type ExecutionState, type Outcome, type OutriggerError } from '@outrigger/protocol';
 import { advance, isDecided, type Progress, type StateStep } from './core/state-history.js';
 import { defer } from './deferred.js';
 import { type Decision, type HoldEvent, type RateLimitEvent, type ReleasedEvent, type StateEvent } from './events.js';
@@ -48,6 +48,11 @@ export class Tracker {
   /** Settles once the outcome is stored. */
   get concluded(): Promise<Outcome> {
     return this.#concluded.promise;
+  }
+
+  /** Where it is in its life, as was heard last. */
+  get state(): ExecutionState | undefined {
+    return this.#progress.last?.state;
   }
 
   /** Processes it has had, as far as was heard. */
