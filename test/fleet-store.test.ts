@@ -88,6 +88,21 @@ describe('two hosts over one Redis', () => {
   });
 });
 
+describe('two hosts with stores of their own', () => {
+  it('are told so when they meet at one agent, and hosts that share one are not', async () => {
+    await using sidecar = await startSidecar();
+    await using one = host();
+    await using two = host();
+    await using apart = createFleet({});
+    const told: unknown[] = [];
+    for (const fleet of [one.fleet, two.fleet, apart]) fleet.on('splitStore', (event) => told.push(event));
+    await one.fleet.connect(sidecar);
+    await two.fleet.connect(sidecar);
+    const agent = await apart.connect(sidecar);
+    await expect.poll(() => told).toMatchObject([{ agentId: agent.id, storeIds: [expect.any(String)] }]);
+  });
+});
+
 describe('an agent that cannot be reached', () => {
   it('is not dead before its lease has passed; then its runs are lost, and corrected once it is back (R7, O14)', async () => {
     const folder = temporaryFolder();

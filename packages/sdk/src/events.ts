@@ -184,6 +184,11 @@ export interface FleetEvents {
   /** It admits again. */
   circuitClosed: [{ agentId: string } & CircuitClosed];
   /**
+   * Hosts with other stores are connected to an agent. An outcome goes to whichever acknowledges it first, so each of them misses
+   * some: give all of them the same `redisStore`. Told by whoever connected last.
+   */
+  splitStore: [{ agentId: string; storeIds: string[] }];
+  /**
    * An execution that was presumed lost has ended otherwise, and `onOutcome` has taken that. By the host that has handled it, so
    * once in a fleet.
    */

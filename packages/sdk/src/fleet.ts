@@ -104,6 +104,8 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
   /** Every link that is open or being opened. */
   readonly #links = new Set<AgentLink>();
   #closedBy: OutriggerError | null = null;
+  /** Undefined: it could not be found out yet. */
+  #storeId: string | undefined;
 
   /** @internal */
   constructor(options: FleetOptions) {
@@ -140,7 +142,9 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
       reconciler: new Reconciler({ store, leases, limits, lostAfterMs, settledAfterMs, logger }),
       ledgers: this.#ledgers,
       ledgerOf: (agentId) => this.#ledger(agentId),
-      onRound: () => this.credentials.tick(),
+      onRound: async () => {
+        await Promise.all([this.credentials.tick(), this.#learnStoreId()]);
+      },
       onDropped: (agentId) => {
         this.#ledgers.delete(agentId);
         void this.credentials.onGone(agentId);
@@ -169,6 +173,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
       ca,
       agentId: id,
       clientName: this.#options.clientName ?? 'outrigger-sdk',
+      storeId: () => this.#storeId,
       timing: this.#timing,
       logger: this.#logger,
       admit: (agentId) => {
@@ -178,7 +183,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
         return ledger;
       },
     });
-    await this.#pooled;
+    await Promise.all([this.#pooled, this.#learnStoreId()]);
     this.#links.add(link);
     void link.over.then(() => this.#links.delete(link));
     const { agentId } = await link.open();
@@ -267,6 +272,15 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
     await this.close();
   }
 
+  /** A Redis that lost everything has another one. */
+  async #learnStoreId(): Promise<void> {
+    try {
+      this.#storeId = await this.#store.id();
+    } catch (error) {
+      this.#logger.warn({ err: error }, 'the store cannot be asked for its name');
+    }
+  }
+
   get #context(): DispatchContext {
     const { credentials: pool } = this;
     return { store: this.#store, limits: this.#limits, pool, logger: this.#logger };
@@ -284,6 +298,10 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
       onReady: () => {
         void this.#upkeep.onReady(ledger);
         void this.credentials.onReady(ledger);
+      },
+      onSplitStore: (storeIds) => {
+        this.#logger.error({ agentId, storeIds }, 'hosts with other stores are connected to the agent');
+        this.#emitLater('splitStore', { agentId, storeIds });
       },
       onStored: ({ outcome, limits }) => void this.#limits.giveBack(outcome.executionId, limits),
       onUnknown: (executionId, error) => void this.#upkeep.findOut(ledger, executionId, error),

@@ -27,6 +27,7 @@ beforeEach(() => {
     onLost: ignore,
     onBack: ignore,
     onReady: ignore,
+    onSplitStore: ignore,
     onStored: ignore,
     onUnknown: ignore,
     onCredentialNotice,

@@ -29,6 +29,8 @@ export interface LedgerOptions {
   readonly onBack: () => void;
   /** A connection has begun, and what the agent has listed is taken in. */
   readonly onReady: () => void;
+  /** Hosts with these other stores are connected to the agent. */
+  readonly onSplitStore: (storeIds: string[]) => void;
   /** An outcome is stored. */
   readonly onStored: (recorded: Recorded) => void;
   /** The agent has said that it does not know an execution that somebody reads. */
@@ -151,6 +153,7 @@ export class Ledger implements LinkOwner {
   onReady({ welcome, snapshot }: Greeting): void {
     this.#credential = welcome;
     this.admission.onWelcome(welcome);
+    if (welcome.otherStores !== undefined) this.#options.onSplitStore(welcome.otherStores);
     this.#journalId = welcome.journalId;
     this.#maxExecutions = welcome.counts.maxExecutions;
     this.#told.clear();

@@ -222,6 +222,7 @@ const sidecarFields: Record<SidecarFrameType, fc.Arbitrary<Record<string, unknow
       refused: fc.array(object({ subscription: id, code: errorCode, message: text }), { maxLength: 3 }),
     },
     {
+      otherStores: fc.array(id, { maxLength: 3 }),
       drain: object(...drainFields),
       circuit: object({ ...circuitFields, state: fc.constantFrom('open', 'half_open') }),
     },

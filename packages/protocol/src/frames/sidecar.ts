@@ -69,6 +69,8 @@ export const welcomeSchema = z.object({
   drain: drainSchema.optional(),
   /** The circuit breaker; absent: it is closed. */
   circuit: circuitSchema.optional(),
+  /** Stores of other clients that are connected, where they differ from that of `hello`; absent: there are none. */
+  otherStores: z.array(idSchema).optional(),
   /** Subscriptions named in `hello.cursors` that could not be opened, and why. */
   refused: z.array(z.object({ subscription: idSchema, code: wireErrorCodeSchema, message: z.string() })),
 });

@@ -33,6 +33,8 @@ export interface LinkOwner {
 
 export interface LinkOptions extends ConnectorOptions {
   readonly clientName: string;
+  /** What the store of this host goes by; undefined: that could not be found out. */
+  readonly storeId: () => string | undefined;
   /** The first greeting tells which agent this is. @throws to turn it down, which ends the link */
   readonly admit: (agentId: string) => LinkOwner;
 }
@@ -61,6 +63,7 @@ export class AgentLink {
         type: 'hello',
         versions: [...PROTOCOL_VERSIONS],
         client: { name: options.clientName },
+        storeId: options.storeId(),
         cursors: this.#subscriptions.openInHello(connection),
       }),
       onGreeted: (greeting) => this.#onGreeted(greeting),

@@ -50,7 +50,9 @@ const HANDLERS: { [T in RequestType]: Handler<T> } = {
     const standing = { counts: supervisor.counts(), ...supervisor.obstacles };
     const status = { agentId, bootId, ...credentials.identity, ...standing, ...execution };
     if (frame.preflight !== true) return status;
-    return credentials.preflight(frame.preflightMaxAgeMs).then((preflight) => ({ ...status, ...credentials.identity, preflight }));
+    return credentials
+      .preflight(frame.preflightMaxAgeMs)
+      .then((preflight) => ({ ...status, ...credentials.identity, preflight }));
   },
 
   swap_credential: ({ credential, ifGeneration, fence }, { credentials, supervisor }) => {

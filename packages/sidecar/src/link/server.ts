@@ -12,6 +12,7 @@ import { type Supervisor } from '../supervision/supervisor.js';
 import { Gatekeeper, type Refusal, type TokenSource } from './authenticate.js';
 import { healthHandler } from './health.js';
 import { keepAlive } from './liveness.js';
+import { ClientStores } from './client-stores.js';
 import { Session, type WelcomeFactory } from './session.js';
 
 /** Sockets of any kind, authenticated or not. */
@@ -47,6 +48,7 @@ export async function listen(options: LinkOptions): Promise<Link> {
   const { supervisor, credentials, welcome, redactor } = options;
   const gatekeeper = new Gatekeeper(options.tokens, options.allowedOrigins);
   const sessions = new Set<Session>();
+  const stores = new ClientStores();
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: LIMITS.frameBytesMax,
@@ -70,7 +72,7 @@ export async function listen(options: LinkOptions): Promise<Link> {
         () => request.socket.bytesRead,
         () => logger.warn('host fell silent'),
       );
-      const session = new Session({ socket, supervisor, credentials, welcome, redactor, logger });
+      const session = new Session({ socket, supervisor, credentials, welcome, stores, redactor, logger });
       sessions.add(session);
       socket.on('close', () => sessions.delete(session));
     });

@@ -14,6 +14,7 @@ import { type Credentials } from '../credentials/credentials.js';
 import { type CurrentRedactor } from '../redaction.js';
 import { type Supervisor } from '../supervision/supervisor.js';
 import { Channel } from './channel.js';
+import { type ClientStores } from './client-stores.js';
 import { shakeHands, type WelcomeFactory } from './handshake.js';
 import { Incoming } from './incoming.js';
 import { Notices } from './notices.js';
@@ -28,6 +29,7 @@ export interface SessionOptions {
   readonly supervisor: Supervisor;
   readonly credentials: Credentials;
   readonly welcome: WelcomeFactory;
+  readonly stores: ClientStores;
   readonly redactor: CurrentRedactor;
   readonly logger: Logger;
 }
@@ -90,10 +92,11 @@ export class Session {
 
   #open(hello: Hello): void {
     clearTimeout(this.#helloTimer);
+    const otherStores = this.#options.stores.join(this, hello.storeId);
     this.#isOpen = shakeHands(hello, {
       channel: this.#channel,
       subscriptions: this.#subscriptions,
-      welcome: this.#options.welcome,
+      welcome: (refused) => ({ ...this.#options.welcome(refused), ...(otherStores.length > 0 && { otherStores }) }),
       toWireError: (error) => this.#toWireError(error),
     });
     if (!this.#isOpen) return;
@@ -163,6 +166,7 @@ export class Session {
 
   #onClose(code: number): void {
     this.#isOpen = false;
+    this.#options.stores.leave(this);
     clearTimeout(this.#helloTimer);
     this.#notices.stop();
     this.#subscriptions.closeAll();

@@ -13,9 +13,10 @@ export function checkDispatch(request: DispatchRequest, mode: 'gateway' | 'env')
   checkPolicy(request, mode);
 }
 
-/** Tells a repeated dispatch from another one under the same id. */
+/** Tells a repeated dispatch from another one under the same id; how it came to be admitted is not part of it. */
 export function digestOf(request: DispatchRequest): string {
-  return createHash('sha256').update(canonicalJson(request)).digest('hex');
+  const { whenBusy: _whenBusy, preflight: _preflight, ...run } = request;
+  return createHash('sha256').update(canonicalJson(run)).digest('hex');
 }
 
 /** Without the gateway there is nothing that could hold a request. */

@@ -1,0 +1,109 @@
+import { createFleet, type Fleet, type Outcome } from '@outrigger/sdk';
+import { describe, expect, it } from 'vitest';
+import { script } from './support/fleet.js';
+import { startSidecar } from './support/sidecar.js';
+
+const HANGING = script({ do: 'init' }, { do: 'hang' });
+
+/** A fleet of agents with one slot each. */
+async function startFleet(names: string[], options: Parameters<typeof createFleet>[0] = {}) {
+  const sidecars = await Promise.all(
+    names.map((name) => startSidecar({ args: [`--agent-id=${name}`], maxExecutions: 1 })),
+  );
+  const fleet = createFleet(options);
+  for (const [n, sidecar] of sidecars.entries()) await fleet.connect({ ...sidecar, labels: { number: String(n) } });
+  return {
+    fleet,
+    [Symbol.asyncDispose]: async () => {
+      await fleet.close();
+      await Promise.all(sidecars.map((sidecar) => sidecar[Symbol.asyncDispose]()));
+    },
+  };
+}
+
+const fill = (fleet: Fleet, ids: string[]) =>
+  Promise.all(ids.map((executionId) => fleet.dispatch({ executionId, prompt: HANGING })));
+
+describe('fleet.dispatch', () => {
+  it('puts each execution where there is room, also when many come at once, and says so when there is none', async () => {
+    await using host = await startFleet(['a', 'b', 'c']);
+    const executions = await fill(host.fleet, ['one', 'two', 'three']);
+    expect(executions.map(({ agentId }) => agentId).sort()).toEqual(['a', 'b', 'c']);
+    await expect(host.fleet.dispatch({ executionId: 'four', prompt: HANGING })).rejects.toMatchObject({
+      code: 'no_place',
+      data: { refusals: { a: 'at_capacity', b: 'at_capacity', c: 'at_capacity' } },
+    });
+    const [first] = executions;
+    await first?.cancel();
+    await first?.outcome;
+    const again = await host.fleet.dispatch({ executionId: 'four', prompt: HANGING });
+    expect(again.agentId).toBe(first?.agentId);
+  });
+
+  it('stays with the agent that an id was dispatched to before', async () => {
+    await using host = await startFleet(['a', 'b']);
+    const request = { executionId: 'run', prompt: HANGING };
+    const execution = await host.fleet.dispatch(request);
+    for (const whenBusy of [undefined, 'refuse', 'queue', 'skip'] as const) {
+      const again = await host.fleet.dispatch({ ...request, ...(whenBusy && { whenBusy }) });
+      expect(again.agentId).toBe(execution.agentId);
+    }
+    await expect(host.fleet.dispatch({ ...request, prompt: 'another' })).rejects.toMatchObject({
+      code: 'execution_conflict',
+    });
+  });
+
+  it('takes only agents that carry the labels', async () => {
+    await using host = await startFleet(['a', 'b']);
+    const execution = await host.fleet.dispatch({ prompt: HANGING, agentLabels: { number: '1' } });
+    expect(execution.agentId).toBe('b');
+    await expect(host.fleet.dispatch({ prompt: HANGING, agentLabels: { number: '7' } })).rejects.toMatchObject({
+      code: 'no_place',
+    });
+  });
+
+  it('goes elsewhere when an agent is drained', async () => {
+    await using host = await startFleet(['a', 'b']);
+    const [first] = await fill(host.fleet, ['one']);
+    await first?.cancel();
+    await first?.outcome;
+    const elsewhere = first?.agentId === 'a' ? 'b' : 'a';
+    const other = await host.fleet.dispatch({
+      prompt: HANGING,
+      agentLabels: { number: elsewhere === 'a' ? '0' : '1' },
+    });
+    await other.cancel();
+    expect(other.agentId).toBe(elsewhere);
+  });
+
+  it('queues or records what finds no place, as it is asked to (D1)', async () => {
+    const outcomes: Outcome[] = [];
+    await using host = await startFleet(['a'], { onOutcome: (outcome) => void outcomes.push(outcome) });
+    const [running] = await fill(host.fleet, ['running']);
+    const skipped = await host.fleet.dispatch({ executionId: 'skipped', prompt: HANGING, whenBusy: 'skip' });
+    expect(await skipped.outcome).toMatchObject({ status: 'skipped', reason: 'at_capacity' });
+    const queued = await host.fleet.dispatch({ prompt: script({ do: 'result' }), whenBusy: 'queue' });
+    await running?.cancel();
+    expect(await queued.outcome).toMatchObject({ status: 'succeeded' });
+    await expect.poll(() => outcomes).toHaveLength(3);
+  });
+
+  it('treats a limit of the fleet in the same way: refused, recorded, or waited for (D1)', async () => {
+    const outcomes: Outcome[] = [];
+    const onOutcome = (outcome: Outcome) => void outcomes.push(outcome);
+    await using host = await startFleet(['a', 'b'], { limits: { maxExecutions: 1 }, onOutcome });
+    const [running] = await fill(host.fleet, ['running']);
+    const more = (whenBusy: 'refuse' | 'skip' | 'queue') =>
+      host.fleet.dispatch({ executionId: whenBusy, prompt: script({ do: 'result' }), whenBusy });
+    await expect(more('refuse')).rejects.toMatchObject({ code: 'limit_reached', data: { limit: 'fleet', max: 1 } });
+    const skipped = await more('skip');
+    expect(await skipped.outcome).toMatchObject({ status: 'skipped', reason: 'at_capacity', attempts: 0 });
+    const queuing = more('queue');
+    await running?.cancel();
+    const queued = await queuing;
+    expect(await queued.outcome).toMatchObject({ status: 'succeeded' });
+    await expect
+      .poll(() => outcomes.map(({ executionId }) => executionId).sort())
+      .toEqual(['queue', 'running', 'skip']);
+  });
+});
