@@ -8,6 +8,7 @@ import {
   type PoolEvent,
   type PoolPolicy,
   type PoolState,
+  type SwitchReason,
 } from './state.js';
 
 const NEW_AGENT: PoolAgent = { credentialId: null, generation: null, journalId: '', isPinned: false };
@@ -125,15 +126,12 @@ function assign(pool: PoolState, nowMs: number, policy: PoolPolicy): PoolState {
     const agent = assigned.agents[agentId] ?? NEW_AGENT;
     if (agent.isPinned) continue;
     const stands = agent.wanted === undefined || isStillWanted(assigned, agent.wanted.credentialId, agent, nowMs);
-    const { wanted: dropped, ...rest } = agent;
-    const settled: PoolAgent = stands
-      ? agent
-      : { ...rest, need: { generation: agent.generation, why: dropped?.why ?? 'replaced' } };
+    const settled = stands ? agent : withdrawWish(agent);
     if (stands && agent.wanted !== undefined) continue;
     const need = needOf(assigned, settled, nowMs, policy);
     if (need === null) {
       const { need: over, ...content } = settled;
-      if (over !== undefined) assigned = withAgent(assigned, agentId, content);
+      if (over !== undefined || settled !== agent) assigned = withAgent(assigned, agentId, content);
       continue;
     }
     const chosen = chooseCredential(assigned, wishOf(assigned, agentId, settled, need), nowMs);
@@ -151,14 +149,24 @@ function assign(pool: PoolState, nowMs: number, policy: PoolPolicy): PoolState {
   return noteExhaustion(assigned, lacking, nowMs);
 }
 
+/** What it was to have will not do any more. What was told of it, and cannot be seen from how things stand, is still so. */
+function withdrawWish({ wanted, ...agent }: PoolAgent): PoolAgent {
+  if (wanted === undefined || !isTold(wanted.why) || wanted.replaces !== agent.generation) return agent;
+  return { ...agent, need: { generation: agent.generation, why: wanted.why } };
+}
+
+function isTold(why: SwitchReason): boolean {
+  return why !== 'expired' && why !== 'replaced' && why !== 'removed' && why !== 'utilization';
+}
+
 /** Why an agent is to have another credential than it has; null: it is not. */
 function needOf(pool: PoolState, agent: PoolAgent, nowMs: number, policy: PoolPolicy): Need | null {
   const { credentialId, generation, need, fingerprint } = agent;
   const credential = credentialId === null ? undefined : pool.credentials[credentialId];
   if (need !== undefined && need.generation === generation) {
     // The agent tries again by itself when the provider's time has come.
-    const isGoodAgain =
-      need.why === 'rate_limited' && credential !== undefined && isGood(credential, need.model, nowMs);
+    const isSame = credential !== undefined && (fingerprint === undefined || fingerprint === credential.fingerprint);
+    const isGoodAgain = need.why === 'rate_limited' && isSame && isGood(credential, need.model, nowMs);
     return isGoodAgain ? null : need;
   }
   if (credentialId === null) return generation === null ? { generation, why: 'credential_missing' } : null;
@@ -189,9 +197,8 @@ function utilizationFloor({ windows }: PoolCredential): number {
 
 function isStillWanted(pool: PoolState, id: string, agent: PoolAgent, nowMs: number): boolean {
   const credential = pool.credentials[id];
-  return (
-    agent.wanted?.replaces === agent.generation && credential !== undefined && isGood(credential, undefined, nowMs)
-  );
+  if (credential === undefined || credential.fingerprint === agent.fingerprint) return false;
+  return agent.wanted?.replaces === agent.generation && isGood(credential, undefined, nowMs);
 }
 
 /** Runs wait for it, or will be refused. */
