@@ -160,6 +160,8 @@ export class Reconciler {
           if (record !== undefined) await this.#relimit(record);
           break;
         case 'lose': {
+          // Another host may have reached it since this one looked.
+          if (action.reason === 'agent_gone' && !(await this.#isStillUnseen(agentId))) return;
           const known = { ...action.execution, dispatchedAt: action.execution.createdAt };
           const attempts = ledger.find(executionId)?.attempts ?? 0;
           const outcome = lostOutcome({ ...known, attempts }, action.reason, Date.now());
@@ -187,6 +189,11 @@ export class Reconciler {
     await store.putExecution(record, 'adopted');
     // It runs already, so there may be more than the limit for a while, and nothing new until there are not.
     await limits.takeAnyway(executionId, held);
+  }
+
+  async #isStillUnseen(agentId: string): Promise<boolean> {
+    const unseenForMs = (await this.#options.store.unseenForMs(agentId)) ?? Infinity;
+    return unseenForMs >= this.#options.lostAfterMs;
   }
 
   async #relimit({ conclusion: _none, ...record }: ExecutionRecord): Promise<void> {
