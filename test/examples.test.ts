@@ -5,6 +5,7 @@ import { refusal, startStandInApi } from '@outrigger/sdk/testing';
 import { execa } from 'execa';
 import { describe, expect, it } from 'vitest';
 import { claudePath } from './support/claude.js';
+import { startRedis } from './support/redis.js';
 import { startSidecar } from './support/sidecar.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -79,6 +80,33 @@ describe('the swap of a credential', () => {
 
   it('is what the README shows', () => {
     expect(read('README.md')).toContain(read('examples/swap.ts'));
+  });
+});
+
+describe('the fleet', () => {
+  it('places a run on an agent, gives it a credential, and another one when that is refused', async () => {
+    await using redis = await startRedis();
+    await using api = await startStandInApi({ accept: ['the-second-token'] });
+    const claude = claudePath('2.1.329');
+    const setup = { claude, mode: 'gateway', upstream: api.url, credential: null } as const;
+    await using one = await startSidecar({ ...setup, args: ['--agent-id=one'] });
+    await using two = await startSidecar({ ...setup, args: ['--agent-id=two'] });
+    api.refuse('the-first-token', refusal.expired());
+    const { stdout, exitCode } = await run('examples/fleet.ts', {
+      REDIS_URL: redis.url,
+      OUTRIGGER_URLS: `${one.url},${two.url}`,
+      OUTRIGGER_TOKEN: one.token,
+      TEAM_A_TOKEN: 'the-first-token',
+      TEAM_B_TOKEN: 'the-second-token',
+    });
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^one has team-a now: credential_missing$/m);
+    expect(stdout).toMatch(/^one has team-b now: auth_expired$/m);
+    expect(stdout).toMatch(/^\S+ succeeded$/m);
+  });
+
+  it('is what the README shows', () => {
+    expect(read('README.md')).toContain(read('examples/fleet.ts'));
   });
 });
 
