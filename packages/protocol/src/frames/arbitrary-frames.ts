@@ -77,6 +77,8 @@ const dispatchRequest = fc
         resumePrompt: fullArgument,
         maxResumes: fc.integer({ min: 0, max: 100 }),
         preflight: fc.boolean(),
+        interactive: fc.boolean(),
+        interactiveIdleMs: fc.integer({ min: 1, max: 86_400_000 }),
         maxOutputBytes: fc.integer({ min: 1 }),
         whenBusy: fc.constantFrom('refuse', 'queue', 'skip'),
       },
