@@ -90,6 +90,8 @@ const dispatchRequest = fc
 const requestFields: Record<RequestType, [Shape, Shape?]> = {
   dispatch: [{ executionId: id, request: dispatchRequest }],
   cancel: [{ executionId: id }],
+  send_message: [{ executionId: id, messageId: id, text: fullArgument }],
+  end_input: [{ executionId: id }],
   subscribe: [subscription],
   unsubscribe: [{ subscription: id }],
   credit: [{ subscription: id, bytes: fc.integer({ min: 1 }) }],

@@ -1,7 +1,8 @@
+import { z } from 'zod';
 import { LIMITS } from '../limits.js';
 
 /** Bytes a text takes on the stdin of an interactive run: of its JSON string in UTF-8, quotes included. */
-function messageBytes(text: string): number {
+export function messageBytes(text: string): number {
   return new TextEncoder().encode(JSON.stringify(text)).length;
 }
 
@@ -10,3 +11,6 @@ export function fitsMessage(text: string): boolean {
 }
 
 export const TOO_LONG = `must have at most ${LIMITS.messageBytesMax} bytes as JSON; put what is longer into a file`;
+
+/** What is said to an interactive run. */
+export const messageTextSchema = z.string().min(1).refine(fitsMessage, TOO_LONG);
