@@ -1,8 +1,9 @@
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type FakeStep, fakeScript } from '@outrigger/sdk/testing';
 import { describe, expect, it } from 'vitest';
 import { conversation, turn } from './support/conversation.js';
+import { recordsIn } from './support/journal.js';
 import { RawClient } from './support/raw-client.js';
 import { startRestartable } from './support/restart.js';
 import { isWaiting, refused, SECOND, temporaryFolder } from './support/runs.js';
@@ -10,6 +11,15 @@ import { startSidecar } from './support/sidecar.js';
 
 const HOUR_MS = 3_600_000;
 const waiting = (text: string, path: string): FakeStep[] => turn(text, { do: 'waitForFile', path });
+
+/** Takes out what nobody has read yet, as if it had not been written. */
+function readFifo(path: string): string {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const buffer = Buffer.alloc(100_000);
+  const bytes = readSync(fd, buffer);
+  closeSync(fd);
+  return buffer.toString('utf8', 0, bytes);
+}
 
 describe('a sidecar that is killed while a run is talked to', () => {
   it('between two messages: the next one takes further ones, and knows those before (R1)', async () => {
@@ -112,6 +122,35 @@ describe('a sidecar that is killed while a run is talked to', () => {
     expect(await talk.outcome()).toMatchObject({ status: 'succeeded', attempts: 1 });
     expect(results).toEqual(['zero', ...names]);
   });
+
+  it.each(['was not written', 'was written and not read'])(
+    'before anybody can know that a message %s: it has its turn, once',
+    async (what) => {
+      await using sidecar = await startRestartable();
+      const pidOf = () => recordsIn(sidecar.stateDir).find(({ is }) => is === 'launched')?.['pid'] as number;
+      {
+        await using client = await RawClient.connect(sidecar);
+        const talk = conversation(client, 'talk');
+        await talk.dispatch(turn('zero'), { interactiveIdleMs: HOUR_MS });
+        await (await talk.follow()).ended(1);
+        process.kill(pidOf(), 'SIGSTOP');
+        await talk.send('one', turn('one'));
+        await talk.send('two', turn('two'));
+      }
+      await sidecar.kill();
+      const written = what === 'was not written' ? readFifo(join(sidecar.stateDir, 'executions/talk/1/stdin')) : 'one';
+      expect(written).toContain('one');
+      await sidecar.start();
+      await using client = await RawClient.connect(sidecar);
+      process.kill(pidOf(), 'SIGCONT');
+      const talk = conversation(client, 'talk');
+      const { results, ended } = await talk.follow();
+      await ended(3);
+      await talk.end();
+      expect(await talk.outcome()).toMatchObject({ status: 'succeeded', result: 'two' });
+      expect(results).toEqual(['zero', 'one', 'two']);
+    },
+  );
 
   it('and whose run cannot be told anything any more ends it when it has to', async () => {
     await using sidecar = await startRestartable();
