@@ -25,9 +25,24 @@ export const WIRE_ERRORS = {
     retryable: false,
   },
   unknown_execution: { meaning: 'The agent does not know the executionId.', fault: 'caller', retryable: false },
+  not_interactive: {
+    meaning: 'The execution was not dispatched as interactive, so nothing can be said to it.',
+    fault: 'caller',
+    retryable: false,
+  },
+  input_ended: {
+    meaning: 'Nothing more can be said to the execution: its input was ended, or it is ending or has ended.',
+    fault: 'caller',
+    retryable: false,
+  },
+  message_conflict: {
+    meaning: 'The messageId is taken by a message to the same execution with another text.',
+    fault: 'caller',
+    retryable: false,
+  },
   unknown_subscription: { meaning: 'The connection has no such subscription.', fault: 'caller', retryable: false },
   limit_exceeded: {
-    meaning: 'A limit of the connection is reached; `data.limit` names it.',
+    meaning: 'A limit of the connection, or of an execution, is reached; `data.limit` names it.',
     fault: 'caller',
     retryable: false,
   },

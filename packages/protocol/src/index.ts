@@ -21,6 +21,7 @@ export {
   type RequestType,
 } from './frames/client.js';
 export { type DispatchRequest, dispatchRequestSchema } from './frames/dispatch.js';
+export { messageBytes } from './frames/message.js';
 export {
   type ExecutionSummary,
   type Hold,

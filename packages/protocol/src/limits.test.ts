@@ -11,7 +11,7 @@ it.each(Object.entries(LIMITS))('%s is a positive whole number', (_name, value) 
 
 it('every limit names its unit', () => {
   const unit =
-    /(^resumes(Max)|executions(Named)?Max|Bytes|Bytes(Max)|Ms|Chars(Max)|Depth(Max)|Size|Connection(Max)|Entries(Max)|Issues(Max))$/;
+    /(^resumes(Max)|executions(Named)?Max|messages(Pending)?Max|Bytes|Bytes(Max)|Ms|Chars(Max)|Depth(Max)|Size|Connection(Max)|Entries(Max)|Issues(Max))$/;
   expect(Object.keys(LIMITS).filter((name) => !unit.test(name))).toEqual([]);
 });
 

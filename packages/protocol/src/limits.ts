@@ -49,6 +49,17 @@ export const LIMITS = {
   preflightMaxAgeMs: 1 * MINUTE,
   /** How long a cancel for an unknown execution is remembered. */
   cancelMemoryMs: 10 * MINUTE,
+  /**
+   * A message to an interactive run, and its prompts: UTF-8 bytes of the text as a JSON string. A pipe has room for 64 KiB, and
+   * what fits it is written whole or not at all.
+   */
+  messageBytesMax: 60 * KIB,
+  /** Messages to one execution that it has not been told yet. */
+  messagesPendingMax: 100,
+  /** What they take all together, counted as for `messageBytesMax`. */
+  messagesPendingBytesMax: 1 * MIB,
+  /** Messages to one execution in all. */
+  messagesMax: 1000,
   /** Entries of `args`, `env`, `labels` and the tool lists of a dispatch. */
   listEntriesMax: 256,
   /** Faulty fields an error names; a request can have more of them than its answer has room for. */
@@ -72,6 +83,7 @@ export const DURATIONS = {
   backgroundTimeoutMs: { defaultMs: 10 * MINUTE, maxMs: 24 * HOUR },
   queueTimeoutMs: { defaultMs: 10 * MINUTE, maxMs: 24 * HOUR },
   holdTimeoutMs: { defaultMs: 15 * MINUTE, maxMs: 24 * HOUR },
+  interactiveIdleMs: { defaultMs: 10 * MINUTE, maxMs: 24 * HOUR },
 } as const satisfies Record<string, DurationLimit>;
 
 /** How often a run may be resumed, unless the dispatch says otherwise. */

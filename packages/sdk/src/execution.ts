@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { type Outcome } from '@outrigger/protocol';
 import { type Decision, type ExecutionEvent } from './events.js';
 import { type Ledger } from './ledger.js';
@@ -6,6 +7,21 @@ import { type ReadOptions, Source } from './reading/source.js';
 import { readText, type TextOptions } from './reading/text.js';
 import { sdkError } from './errors.js';
 import { type Tracker } from './tracker.js';
+
+export interface SendOptions {
+  /**
+   * Under which the message is told once, whoever sends it how often: 1 to 128 letters, digits, `.`, `_` and `-`, the first one a
+   * letter or digit. @default a fresh UUID
+   */
+  messageId?: string;
+}
+
+/** A message that an agent has taken in. */
+export interface Sent {
+  messageId: string;
+  /** It had been sent before, with the same text. */
+  known: boolean;
+}
 
 /**
  * A handle on one execution. Any number of handles and iterators can exist; each iterator reads by itself, from the
@@ -68,6 +84,35 @@ export class Execution implements AsyncDisposable {
    */
   text(options: TextOptions = {}): AsyncGenerator<string, void> {
     return readText(this.#source, options);
+  }
+
+  /**
+   * Says something to an execution that was dispatched with `interactive: true`. It is told once everything sent before has been
+   * answered, and begins a turn of its own; {@link text} yields each turn's answers when that ends well. Resolves when the agent has
+   * it on its disk: the run is told it unless it ends before. Can be called at any time, also while the run is queued or held.
+   *
+   * Sent again when the connection is lost before the answer, which is harmless: the agent knows it by its `messageId`. Give one to
+   * send it again yourself, after `agent_unreachable` or by another host.
+   *
+   * @throws `invalid` before anything is sent, for a text that is empty or longer than 60 KiB as JSON; a `WireError` with
+   * `not_interactive`, `input_ended` when it is ending or nothing more was to be said, `message_conflict` when the `messageId` has
+   * another text, `limit_exceeded` (`data.limit`) when too much waits to be told or was sent in all, `unknown_execution`, or
+   * `disk_low`; `agent_unreachable` when no answer came in time: it may be told all the same
+   */
+  async send(text: string, { messageId = randomUUID() }: SendOptions = {}): Promise<Sent> {
+    const { known } = await this.#ledger.link.call('send_message', { executionId: this.id, messageId, text });
+    return { messageId, known };
+  }
+
+  /**
+   * Says that nothing more is to come: an interactive execution ends well once it has answered everything that was sent. Without it
+   * that ends when nobody has sent anything for `interactiveIdleMs` after an answer. Resolves when the agent has it on its disk; asking
+   * again, or of one that has ended, changes nothing.
+   *
+   * @throws a `WireError` with `not_interactive`, `unknown_execution` or `disk_low`; `agent_unreachable`
+   */
+  async end(): Promise<void> {
+    await this.#ledger.link.call('end_input', { executionId: this.id });
   }
 
   /** Asks the agent to end it. Resolves when the agent has taken the request; `outcome` tells what came of it. */

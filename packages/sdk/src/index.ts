@@ -50,7 +50,7 @@ export {
   type StateEvent,
   type StderrEvent,
 } from './events.js';
-export { type Execution } from './execution.js';
+export { type Execution, type SendOptions, type Sent } from './execution.js';
 export { type ConnectOptions, createFleet, type Fleet, type FleetOptions } from './fleet.js';
 export { type Token } from './link/token.js';
 export { type Logger } from './logger.js';

@@ -21,8 +21,8 @@ import { type Marker } from './process/tree/marker.js';
 import { probeMarkers } from './process/tree/tree.js';
 import { SIDECAR_VERSION } from './version.js';
 
-/** What this sidecar can do beyond the first version of the protocol; none yet. */
-const CAPABILITIES: readonly string[] = [];
+/** What this sidecar can do that not every one of its version of the protocol can. */
+const CAPABILITIES: readonly string[] = ['interactive'];
 
 /** After the last outcome hosts get this long to acknowledge it before the sidecar stops. */
 const LAST_ACK_MS = 2000;

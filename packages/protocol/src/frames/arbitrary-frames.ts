@@ -77,6 +77,8 @@ const dispatchRequest = fc
         resumePrompt: fullArgument,
         maxResumes: fc.integer({ min: 0, max: 100 }),
         preflight: fc.boolean(),
+        interactive: fc.boolean(),
+        interactiveIdleMs: fc.integer({ min: 1, max: 86_400_000 }),
         maxOutputBytes: fc.integer({ min: 1 }),
         whenBusy: fc.constantFrom('refuse', 'queue', 'skip'),
       },
@@ -88,6 +90,8 @@ const dispatchRequest = fc
 const requestFields: Record<RequestType, [Shape, Shape?]> = {
   dispatch: [{ executionId: id, request: dispatchRequest }],
   cancel: [{ executionId: id }],
+  send_message: [{ executionId: id, messageId: id, text: fullArgument }],
+  end_input: [{ executionId: id }],
   subscribe: [subscription],
   unsubscribe: [{ subscription: id }],
   credit: [{ subscription: id, bytes: fc.integer({ min: 1 }) }],

@@ -4,6 +4,7 @@ import { LIMITS } from '../limits.js';
 import { countSchema, cursorSchema, idSchema } from '../values.js';
 import { atDeadlineSchema } from '../admission.js';
 import { dispatchRequestSchema } from './dispatch.js';
+import { messageTextSchema } from './message.js';
 
 /**
  * What a client sends. Objects are strict: a field the sidecar does not know is an error, never ignored, because a
@@ -34,6 +35,13 @@ const request = <T extends string, F extends z.ZodRawShape>(type: T, fields: F) 
 
 export const dispatchSchema = request('dispatch', { executionId: idSchema, request: dispatchRequestSchema });
 export const cancelSchema = request('cancel', { executionId: idSchema });
+export const sendMessageSchema = request('send_message', {
+  executionId: idSchema,
+  /** Chosen by the client: a message that is sent again under it is the same one. */
+  messageId: idSchema,
+  text: messageTextSchema,
+});
+export const endInputSchema = request('end_input', { executionId: idSchema });
 export const subscribeSchema = request('subscribe', subscriptionFields);
 export const unsubscribeSchema = request('unsubscribe', { subscription: idSchema });
 export const creditSchema = request('credit', { subscription: idSchema, bytes: z.int().min(1) });
@@ -66,6 +74,8 @@ export const resumeAdmissionSchema = request('resume_admission', {});
 export const REQUEST_SCHEMAS = {
   dispatch: dispatchSchema,
   cancel: cancelSchema,
+  send_message: sendMessageSchema,
+  end_input: endInputSchema,
   subscribe: subscribeSchema,
   unsubscribe: unsubscribeSchema,
   credit: creditSchema,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { credentialFailurePolicySchema } from '../credential.js';
 import { type DurationLimit, DURATIONS, LIMITS } from '../limits.js';
+import { fitsMessage, TOO_LONG } from './message.js';
 
 const NUL = '\u0000';
 
@@ -84,6 +85,13 @@ export const dispatchRequestSchema = z
     maxResumes: z.int().min(0).max(LIMITS.resumesMax).optional(),
     /** Refuses the dispatch when the agent's credential is known to be refused. Asks the provider if need be. */
     preflight: z.boolean().optional(),
+    /**
+     * The run takes further messages, each a turn of its own, until it is told that nothing more is to come. Its prompts are as
+     * short as a message has to be. @default false
+     */
+    interactive: z.boolean().optional(),
+    /** How long an interactive run waits after a result for another message before it has succeeded. @default 10 min */
+    interactiveIdleMs: durationSchema(DURATIONS.interactiveIdleMs).optional(),
     /** @default 1 GiB */
     maxOutputBytes: z.int().min(1).optional(),
     /** When every slot is in use: answer an error, wait for one, or record a `skipped` outcome. @default 'refuse' */
@@ -92,5 +100,12 @@ export const dispatchRequestSchema = z
   .refine((request) => request.sessionId === undefined || request.resume === undefined, {
     path: ['resume'],
     message: 'cannot be combined with sessionId',
+  })
+  .superRefine(({ interactive, prompt, resumePrompt = '' }, context) => {
+    if (interactive !== true) return;
+    for (const [name, text] of Object.entries({ prompt, resumePrompt })) {
+      if (!fitsMessage(text))
+        context.addIssue({ code: 'custom', path: [name], message: `of an interactive run ${TOO_LONG}` });
+    }
   });
 export type DispatchRequest = z.infer<typeof dispatchRequestSchema>;

@@ -111,6 +111,19 @@ describe('a dispatch', () => {
     expect(parse(fields).success).toBe(true);
   });
 
+  it('has prompts of the length of a message where it is interactive', () => {
+    const longest = 'x'.repeat(LIMITS.messageBytesMax - 2);
+    const growing = '\u0001'.repeat(LIMITS.messageBytesMax / 6 + 1);
+    expect(parse({ prompt: longest, resumePrompt: longest, interactive: true }).success).toBe(true);
+    for (const prompt of [`${longest}x`, `${longest.slice(1)}ä`, growing]) {
+      expect(parse({ prompt }).success).toBe(true);
+      expect(parse({ prompt, interactive: true }).error?.issues).toMatchObject([{ path: ['prompt'] }]);
+      expect(parse({ resumePrompt: prompt, interactive: true }).error?.issues).toMatchObject([
+        { path: ['resumePrompt'] },
+      ]);
+    }
+  });
+
   it('either names its session or resumes one', () => {
     const uuid = '6f2b8c1e-9d0a-4b8e-8f63-0d6a5f1c2e3b';
     expect(parse({ sessionId: uuid }).success).toBe(true);

@@ -258,6 +258,9 @@ export const RESULT_SCHEMAS = {
   dispatch: executionSummarySchema.extend({ known: z.boolean() }),
   /** `known: false`: the cancel is remembered, a later dispatch of the id ends `cancelled`. */
   cancel: z.object({ known: z.boolean(), state: executionStateSchema.optional() }),
+  /** `known`: it was sent before, with the same text. */
+  send_message: z.object({ known: z.boolean(), state: executionStateSchema }),
+  end_input: z.object({ state: executionStateSchema }),
   subscribe: executionSummarySchema,
   unsubscribe: z.object({}),
   /** The credit the subscription has now. */

@@ -89,6 +89,21 @@ describe('as the real CLI', () => {
     expect([code, stderr]).toEqual([1, expect.stringContaining('Input must be provided')]);
   });
 
+  it('takes a message with the UUID of an earlier one once, and goes on after a request that was refused', async () => {
+    await using api = await startStandInApi({ respond: refusal.revoked() });
+    const asks = fakeScript([{ do: 'request' }, { do: 'assistant', text: 'never said' }]);
+    const line = (text: string, uuid?: string) =>
+      `${JSON.stringify({ type: 'user', message: { role: 'user', content: [{ type: 'text', text }] }, uuid })}\n`;
+    const prompt = [line('one', 'a'), line('one', 'a'), line('two'), line('two'), line(asks, 'b'), line('three')].join(
+      '',
+    );
+    const env = { ANTHROPIC_BASE_URL: api.url, CLAUDE_CODE_OAUTH_TOKEN: 'x' };
+    const { events, stdout } = await run(prompt, { args: ['--input-format', 'stream-json'], env });
+    const results = events().flatMap((event) => (event['type'] === 'result' ? [event['result']] : []));
+    expect(results).toEqual(['one', 'two', 'two', expect.stringContaining('API Error: 403'), 'three']);
+    expect(stdout.toString()).not.toContain('never said');
+  });
+
   it('takes one prompt per user line with --input-format stream-json', async () => {
     const line = (content: unknown) => `${JSON.stringify({ type: 'user', message: { role: 'user', content } })}\n`;
     const prompt = `{"type":"control_request"}\n${line('one')}${line([{ type: 'text', text: 'two' }])}`;

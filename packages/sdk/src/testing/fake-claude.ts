@@ -33,15 +33,17 @@ function stepsOf(prompt: string): FakeStep[] {
   }
 }
 
-// With `--input-format stream-json` each line of stdin that is a user's message is a prompt; the rest is not for us.
-function promptOf(line: string): string | undefined {
-  let event: { type?: string; message?: { content?: string | { text?: string }[] } };
+// With `--input-format stream-json` each line of stdin that is a user's message is a prompt; the rest is not for us. As with the
+// real CLI of the version it stands for, one with the UUID of an earlier one is passed over.
+function promptOf(line: string, seen: Set<string>): string | undefined {
+  let event: { type?: string; uuid?: string; message?: { content?: string | { text?: string }[] } };
   try {
     event = JSON.parse(line) as typeof event;
   } catch {
     fail('a line of stdin is not JSON', 1);
   }
-  if (event.type !== 'user') return undefined;
+  if (event.type !== 'user' || (event.uuid !== undefined && seen.has(event.uuid))) return undefined;
+  if (event.uuid !== undefined) seen.add(event.uuid);
   const content = event.message?.content ?? '';
   return typeof content === 'string' ? content : content.map((block) => block.text ?? '').join('');
 }
@@ -52,12 +54,14 @@ async function main(): Promise<void> {
     model: flag('--model') ?? 'claude-fake',
     cwd: process.cwd(),
     startedAtMs: performance.now(),
+    isInteractive: flag('--input-format') === 'stream-json',
     lastText: '',
     hasFailed: false,
   };
-  if (flag('--input-format') === 'stream-json') {
+  if (session.isInteractive) {
+    const seen = new Set<string>();
     for await (const line of createInterface({ input: process.stdin })) {
-      const prompt = line === '' ? undefined : promptOf(line);
+      const prompt = line === '' ? undefined : promptOf(line, seen);
       if (prompt !== undefined) await run(stepsOf(prompt), session);
     }
   } else {

@@ -11,6 +11,12 @@ describe('the arguments of a run', () => {
     expect(buildArgv({ prompt: 'secret' }, { resume: 'uuid' }, null)).toEqual([...FIRST, '--resume=uuid']);
   });
 
+  it('say that an interactive run is talked to in JSON', () => {
+    const argv = buildArgv({ prompt: 'secret', interactive: true }, { start: 'uuid' }, null);
+    expect(argv).toEqual([...FIRST, '--input-format=stream-json', '--session-id=uuid']);
+    expect(buildArgv({ prompt: 'secret', interactive: false }, { start: 'uuid' }, null)).toHaveLength(4);
+  });
+
   it('have a flag for every field that is one, and the own flags of the caller last', () => {
     const request: DispatchRequest = {
       prompt: 'secret',

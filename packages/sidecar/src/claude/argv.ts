@@ -40,6 +40,7 @@ export function buildArgv(
     '-p',
     '--output-format=stream-json',
     '--verbose',
+    ...(request.interactive === true ? ['--input-format=stream-json'] : []),
     'start' in session ? `--session-id=${session.start}` : `--resume=${session.resume}`,
     ...flag('--model', request.model),
     ...flag('--max-turns', request.maxTurns),

@@ -80,6 +80,7 @@ function verdictOn(events: readonly object[], exit: { code: number; stderr: stri
     holdTimeoutMs: 1000,
     onCredentialFailure: 'fail',
     maxResumes: 0,
+    interactiveIdleMs: null,
   };
   return life.reduce((state, event) => step(state, event).state, newLifecycle(limits)).verdict?.reason;
 }

@@ -34,6 +34,8 @@ const eventSchema = z.object({
   terminal_reason: lenient(z.string()),
   result: lenient(z.string()),
   errors: lenient(z.array(z.unknown())),
+  /** What has begun the turn of a result, where no user's message has. */
+  origin: lenient(z.object({ kind: z.string() })),
   num_turns: lenient(z.int().min(0)),
   total_cost_usd: lenient(z.number()),
   usage: lenient(

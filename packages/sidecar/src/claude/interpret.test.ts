@@ -291,6 +291,15 @@ describe('O13: background tasks', () => {
     expect(hear([changed(...many)]).state.openTasks.size).toBe(1000);
     expect(hear(many.map((id) => toolUse(id))).state.openTools.size).toBe(1000);
   });
+
+  it('begin a turn by their end, whose result is told from the answer to a message', () => {
+    const readings = (origin: unknown) => hear([{ ...GOOD, origin }]).readings;
+    const own = { kind: 'result', failure: null, isOwnTurn: true };
+    expect(readings({ kind: 'task-notification', runId: 'r' })).toEqual([own]);
+    for (const origin of [undefined, null, 'task-notification', { kind: 'human' }, {}]) {
+      expect(readings(origin)).toEqual([{ kind: 'result', failure: null }]);
+    }
+  });
 });
 
 describe('a notice that the CLI tries again', () => {

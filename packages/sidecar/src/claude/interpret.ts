@@ -22,7 +22,8 @@ export type Reading =
   | { kind: 'turn_started' }
   /** A model has answered, for the first time. */
   | { kind: 'answered' }
-  | { kind: 'result'; failure: ReasonOf<'failed'> | null }
+  /** `isOwnTurn`: of a turn that was begun by the end of a background task. */
+  | { kind: 'result'; failure: ReasonOf<'failed'> | null; isOwnTurn?: true }
   /** How many background tasks are announced and have not ended. */
   | { kind: 'tasks'; open: number }
   | { kind: 'tools'; open: number }
@@ -174,11 +175,12 @@ function onResult(state: StreamState, event: StreamEvent): Interpretation {
     errorText: isGood ? null : errorText(event),
     retryAt: failure === 'rate_limited' ? (state.retryAt ?? resetTimeInText(event.result ?? '')) : null,
   };
+  const isOwnTurn = event.origin?.kind === 'task-notification';
   // Nothing waits for a tool any longer.
   const tools: Reading[] = state.openTools.size === 0 ? [] : [{ kind: 'tools', open: 0 }];
   return {
     state: { ...state, report, openTools: NEW_STREAM.openTools },
-    readings: [...tools, { kind: 'result', failure }],
+    readings: [...tools, { kind: 'result', failure, ...(isOwnTurn ? { isOwnTurn } : {}) }],
   };
 }
 

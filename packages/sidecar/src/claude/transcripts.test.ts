@@ -145,6 +145,7 @@ function replay(recorded: Transcript, isNoticeHeard: boolean): { lifecycle: Life
     holdTimeoutMs: 1000,
     onCredentialFailure: 'fail',
     maxResumes: 0,
+    interactiveIdleMs: null,
   });
   let stream = NEW_STREAM;
   const tell = (event: LifecycleEvent) => {

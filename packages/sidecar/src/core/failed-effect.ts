@@ -13,6 +13,8 @@ export function afterFailure(effect: Effect, at: number, message: string): Lifec
       return { type: 'launch_failed', at, message: `cannot start the process: ${message}` };
     case 'adopt':
       return { type: 'adoption_failed', at, message: `cannot take over the process: ${message}`, survivors: null };
+    case 'tell_message':
+      return { type: 'input_failed', at, message: `it cannot be told anything: ${message}` };
     case 'read_logs':
       return { type: 'logs_read' };
     case 'kill':

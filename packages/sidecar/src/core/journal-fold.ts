@@ -1,3 +1,4 @@
+import { forgetTexts, newInput, takeInput } from './journal-input.js';
 import {
   type JournalledAttempt,
   type JournalledExecution,
@@ -107,6 +108,7 @@ function newExecution(accepted: JournalledExecution['accepted']): JournalledExec
     attempts: [],
     startedAt: null,
     cancelled: null,
+    input: accepted.request.interactive === true ? newInput() : null,
     hold: null,
     heldMs: 0,
     suspended: null,
@@ -133,11 +135,16 @@ function advance(execution: JournalledExecution, record: ExecutionRecord): Journ
     }
     case 'cancelled':
       return { ...execution, cancelled: execution.cancelled ?? { at: record.at, reason: record.reason } };
+    case 'message':
+    case 'told':
+    case 'input_ended':
+      return { ...execution, input: execution.input && takeInput(execution.input, record) };
     case 'held':
       return { ...execution, hold: record.hold, heldMs: record.heldMs };
     case 'suspended': {
-      const { next, failure, resumesLeft, hold, heldMs, ends } = record;
-      return { ...execution, suspended: { next, failure }, resumesLeft, hold, heldMs, ends };
+      const { next, failure, resumesLeft, hold, heldMs, ends, reopened = null } = record;
+      const input = execution.input && { ...execution.input, reopened };
+      return { ...execution, suspended: { next, failure }, resumesLeft, hold, heldMs, ends, input };
     }
     case 'used':
       return { ...execution, credential: record.credential };
@@ -149,7 +156,8 @@ function advance(execution: JournalledExecution, record: ExecutionRecord): Journ
     case 'ended': {
       if (execution.outcome !== null) return execution;
       const { outcome, ends } = record;
-      return { ...execution, accepted: withoutPrompt(execution.accepted), outcome, ends };
+      const input = execution.input && forgetTexts(execution.input);
+      return { ...execution, accepted: withoutPrompt(execution.accepted), input, outcome, ends };
     }
     case 'acknowledged':
       return { ...execution, isAcknowledged: true };
@@ -183,6 +191,7 @@ function firstLaunch(attempts: readonly JournalledAttempt[]): number | null {
 
 /** What has ended is not started again: its labels are still told, its prompt is not. */
 function withoutPrompt(accepted: JournalledExecution['accepted']): JournalledExecution['accepted'] {
-  const { labels } = accepted.request;
-  return { ...accepted, request: { prompt: '-', ...(labels === undefined ? {} : { labels }) } };
+  const { labels, interactive } = accepted.request;
+  const kept = { ...(labels === undefined ? {} : { labels }), ...(interactive === undefined ? {} : { interactive }) };
+  return { ...accepted, request: { prompt: '-', ...kept } };
 }

@@ -1,8 +1,12 @@
+import { notesOfInput, reopenedOf } from './journal-input.js';
 import { type JournalRecord, type LogEnds } from './journal-state.js';
 import { type Lifecycle } from './lifecycle-state.js';
 
 /** What a step of an execution's life is in its journal. */
-export type LifeNote = Extract<JournalRecord, { is: 'cancelled' | 'held' | 'suspended' | 'decided' }>;
+export type LifeNote = Extract<
+  JournalRecord,
+  { is: 'cancelled' | 'told' | 'input_ended' | 'held' | 'suspended' | 'decided' }
+>;
 
 export interface LifeStep {
   readonly id: string;
@@ -17,7 +21,7 @@ export interface LifeStep {
  * told by the clock, the logs and the process. An outcome is written down when it is there.
  */
 export function notesOf({ id, before, after, ends }: LifeStep): LifeNote[] {
-  const notes: LifeNote[] = [];
+  const notes: LifeNote[] = [...notesOfInput(id, before, after)];
   const cancelled = firstCancel(after);
   if (cancelled !== undefined && firstCancel(before) === undefined) {
     notes.push({ is: 'cancelled', id, at: cancelled.at, reason: cancelled.reason });
@@ -25,7 +29,9 @@ export function notesOf({ id, before, after, ends }: LifeStep): LifeNote[] {
   const { hold, heldMs } = after;
   if (before.phase !== 'suspending' && after.phase === 'suspending') {
     const { session: next, failure, resumesLeft } = after;
-    notes.push({ is: 'suspended', id, next, failure, resumesLeft, hold, heldMs, ends: ends() });
+    const reopened = reopenedOf(after);
+    const suspended = { is: 'suspended', id, next, failure, resumesLeft, hold, heldMs, ends: ends() } as const;
+    notes.push(reopened === undefined ? suspended : { ...suspended, reopened });
   } else if (after.phase !== 'ended' && (before.hold !== hold || before.heldMs !== heldMs)) {
     notes.push({ is: 'held', id, heldMs, hold });
   }

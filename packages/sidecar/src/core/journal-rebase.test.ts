@@ -5,7 +5,7 @@ import { foldJournal } from './journal-fold.js';
 import { rebaseJournal } from './journal-rebase.js';
 
 /** Every moment there is, by the name of its field. */
-const MOMENTS = new Set(['at', 'acceptedAtMs', 'since', 'until', 'startedAt']);
+const MOMENTS = new Set(['at', 'acceptedAtMs', 'since', 'until', 'startedAt', 'endAskedAt']);
 
 /** A journal with every moment moved, found by its name alone. */
 function moved(value: unknown, shiftMs: number, key = ''): unknown {

@@ -1,4 +1,9 @@
-import { type JournalledAttempt, type JournalledExecution, type JournalState } from './journal-state.js';
+import {
+  type JournalledAttempt,
+  type JournalledExecution,
+  type JournalledInput,
+  type JournalState,
+} from './journal-state.js';
 
 /**
  * A journal with its moments on another boot's monotonic clock: by the wall clock, which is all that the two have in common.
@@ -15,7 +20,7 @@ export function rebaseJournal(state: JournalState, shiftMs: number): JournalStat
 }
 
 function rebaseExecution(execution: JournalledExecution, shiftMs: number): JournalledExecution {
-  const { accepted, attempts, startedAt, cancelled, hold, suspended, verdict } = execution;
+  const { accepted, attempts, startedAt, cancelled, input, hold, suspended, verdict } = execution;
   const failure = suspended?.failure ?? null;
   return {
     ...execution,
@@ -23,6 +28,7 @@ function rebaseExecution(execution: JournalledExecution, shiftMs: number): Journ
     attempts: attempts.map((attempt) => rebaseAttempt(attempt, shiftMs)),
     startedAt: startedAt === null ? null : startedAt + shiftMs,
     cancelled: cancelled && shifted(cancelled, 'at', shiftMs),
+    input: input && rebaseInput(input, shiftMs),
     hold: hold && shifted(shifted(hold, 'since', shiftMs), 'until', shiftMs),
     suspended: suspended && { ...suspended, failure: failure && shifted(failure, 'at', shiftMs) },
     verdict: verdict && shifted(verdict, 'at', shiftMs),
@@ -32,6 +38,16 @@ function rebaseExecution(execution: JournalledExecution, shiftMs: number): Journ
 function rebaseAttempt(attempt: JournalledAttempt, shiftMs: number): JournalledAttempt {
   const { launched } = attempt;
   return { ...attempt, launched: launched && shifted(launched, 'at', shiftMs) };
+}
+
+function rebaseInput(input: JournalledInput, shiftMs: number): JournalledInput {
+  const { reopened, endAskedAt } = input;
+  const result = reopened?.result ?? null;
+  return {
+    ...input,
+    reopened: reopened && { ...reopened, result: result && shifted(result, 'at', shiftMs) },
+    endAskedAt: endAskedAt === null ? null : endAskedAt + shiftMs,
+  };
 }
 
 function shifted<K extends string, T extends Readonly<Record<K, number>>>(value: T, key: K, shiftMs: number): T {

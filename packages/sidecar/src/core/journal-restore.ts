@@ -1,5 +1,6 @@
 import { type Observation } from '@outrigger/protocol';
 import { withoutHold } from './hold.js';
+import { restoreConversation } from './journal-input.js';
 import { type JournalledExecution } from './journal-state.js';
 import { type Effect, type Lifecycle, type LifecycleLimits, newLifecycle, type Step } from './lifecycle-state.js';
 import { step } from './lifecycle.js';
@@ -26,6 +27,7 @@ export function restoreLife(
   const life: Lifecycle = {
     ...newLifecycle(limits, accepted.isQueued && latest === undefined ? 'queued' : 'preparing'),
     observations: cancelled === null ? [] : [{ kind: 'cancelled', ...cancelled }],
+    ...restoreConversation(execution),
     attempt: latest?.number ?? 1,
     session: latest?.session ?? 'start',
     resumesLeft: resumesLeft ?? limits.maxResumes,

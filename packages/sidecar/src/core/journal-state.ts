@@ -1,5 +1,6 @@
 import { type DispatchRequest, type Outcome, type ReasonOf, type Verdict } from '@outrigger/protocol';
-import { type Hold, type Lifecycle, type Refusal, type SessionUse } from './lifecycle-state.js';
+import { type Asked } from './conversation.js';
+import { type Hold, type Lifecycle, type Refusal, type Result, type SessionUse } from './lifecycle-state.js';
 
 /** Raised when an older sidecar would misunderstand what a newer one writes. */
 export const JOURNAL_VERSION = 1;
@@ -37,6 +38,11 @@ export type JournalRecord =
   | { is: 'launched'; id: string; attempt: number; at: number; pid: number; startTime: string }
   | { is: 'cancelled'; id: string; at: number; reason: 'requested' | 'drained' }
   /** Milliseconds of all holds that are over. */
+  /** Somebody says something to an interactive run. `text` is null where the run need not be told it any more. */
+  | { is: 'message'; id: string; messageId: string; digest: string; text: string | null }
+  /** Before it is written to the process. `after`: the results that had been printed. */
+  | { is: 'told'; id: string; attempt: number; messageId: string; after: number }
+  | { is: 'input_ended'; id: string; at: number }
   | { is: 'held'; id: string; heldMs: number; hold: Hold | null }
   /** The attempt is being ended for another one to follow. `failure`: what it failed of, which stands if none can. */
   | {
@@ -48,6 +54,8 @@ export type JournalRecord =
       hold: Hold | null;
       heldMs: number;
       ends: LogEnds | null;
+      /** Of an interactive run. */
+      reopened?: Reopened;
     }
   /** The credential that a request of the run has used last. */
   | { is: 'used'; id: string; credential: CredentialName }
@@ -91,12 +99,31 @@ export interface JournalledAttempt {
   readonly launched: { readonly at: number; readonly pid: number; readonly startTime: string } | null;
 }
 
+/** What another process goes on with: what it is told first, and the last result where it is told nothing. */
+export interface Reopened {
+  readonly asked: { readonly what: Asked['what']; readonly messageId: string | null } | null;
+  readonly result: Result | null;
+}
+
+/** What was said to an interactive run. */
+export interface JournalledInput {
+  /** In their order, all that ever were, so that each is known again. */
+  readonly messages: readonly { readonly messageId: string; readonly digest: string; readonly text: string | null }[];
+  /** The last message that a process was told. */
+  readonly told: { readonly attempt: number; readonly messageId: string; readonly after: number } | null;
+  /** At the latest suspension. */
+  readonly reopened: Reopened | null;
+  readonly endAskedAt: number | null;
+}
+
 /** An execution as far as it was written down. */
 export interface JournalledExecution {
   readonly accepted: Extract<JournalRecord, { is: 'accepted' }>;
   readonly attempts: readonly JournalledAttempt[];
   readonly startedAt: number | null;
   readonly cancelled: { readonly at: number; readonly reason: 'requested' | 'drained' } | null;
+  /** Null: it is not interactive. */
+  readonly input: JournalledInput | null;
   readonly hold: Hold | null;
   readonly heldMs: number;
   readonly suspended: { readonly next: SessionUse; readonly failure: Lifecycle['failure'] } | null;

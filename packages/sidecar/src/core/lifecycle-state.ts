@@ -6,6 +6,7 @@ import {
   type ReasonOf,
   type Verdict,
 } from '@outrigger/protocol';
+import { type Conversation, type Message, NEW_CONVERSATION } from './conversation.js';
 
 /**
  * The life of one execution, as a state machine without I/O. Times are monotonic milliseconds.
@@ -29,7 +30,8 @@ import {
  * attempts, in `suspending` and `waiting`. All its holds share one budget.
  *
  * A result is *final* when no further turn has begun and every background task that was announced has ended. A task
- * that ends makes the CLI begin another turn, with another result; a process that crashes before that has failed.
+ * that ends makes the CLI begin another turn, with another result; a process that crashes before that has failed. That of an
+ * interactive run is final when besides everything said has been answered, and nobody has more to say; see `conversation.ts`.
  */
 export interface Lifecycle {
   readonly phase: Phase;
@@ -39,6 +41,8 @@ export interface Lifecycle {
   readonly result: Result | null;
   /** A turn has begun that has no result yet. */
   readonly isTurnOpen: boolean;
+  /** With whoever is on the other side of an interactive run; null: it is none. */
+  readonly conversation: Conversation | null;
   readonly openTasks: number;
   /** When a task last ended that was open at the result. */
   readonly taskEndedAt: number | null;
@@ -120,6 +124,8 @@ export interface LifecycleLimits {
   readonly holdTimeoutMs: number;
   readonly onCredentialFailure: CredentialFailurePolicy;
   readonly maxResumes: number;
+  /** How long an interactive run waits for another message after a result; null: it is not interactive. */
+  readonly interactiveIdleMs: number | null;
 }
 
 /** How and when the process ended. Both null: it could not be told. */
@@ -161,7 +167,16 @@ export type LifecycleEvent =
   | { type: 'gateway_lost'; at: number }
   | { type: 'launch_failed'; at: number; message: string }
   | { type: 'turn_started' }
-  | { type: 'result'; result: Result }
+  /** `isOwnTurn`: of a turn that the run has begun by itself, when a background task had ended. */
+  | { type: 'result'; result: Result; isOwnTurn?: boolean }
+  /** Somebody says something to an interactive run. */
+  | { type: 'message'; at: number; message: Message }
+  /** Nothing more is to be said to it. */
+  | { type: 'input_ended'; at: number }
+  /** What it was to be told could not be written. */
+  | { type: 'input_failed'; at: number; message: string }
+  /** All has been read that a process had printed when it was taken over. */
+  | { type: 'caught_up' }
   /** How many background tasks are announced and have not ended. */
   | { type: 'tasks'; at: number; open: number }
   /** The credential was refused for good, as far as this attempt is concerned. `refusal`: where the provider's own words are known. */
@@ -197,6 +212,8 @@ export type Effect =
    */
   | { do: 'adopt' }
   | { do: 'announce_running' }
+  /** Write it to the process. Report `input_failed` if that cannot be done. */
+  | { do: 'tell_message'; message: Message }
   | { do: 'set_deadline'; at: number }
   /** Replaces one that was set before; null takes it back. */
   | { do: 'set_grace'; at: number | null }
@@ -226,6 +243,7 @@ export function newLifecycle(limits: LifecycleLimits, phase: 'queued' | 'prepari
     observations: [],
     result: null,
     isTurnOpen: false,
+    conversation: limits.interactiveIdleMs === null ? null : NEW_CONVERSATION,
     openTasks: 0,
     taskEndedAt: null,
     settledAt: null,

@@ -38,6 +38,10 @@ import {
   TO_THE_END,
   treeDead,
   turnStarted,
+  caughtUp,
+  inputEnded,
+  inputFailed,
+  message,
 } from '../testing/lives.js';
 import { type Lifecycle, type LifecycleEvent, newLifecycle, type Phase, stateOf } from './lifecycle-state.js';
 import { step } from './lifecycle.js';
@@ -335,6 +339,10 @@ describe('an event that does not belong to its phase changes nothing', () => {
     gateway_lost: gatewayLost(1),
     turn_started: turnStarted,
     result: result(1),
+    message: message(1),
+    input_ended: inputEnded(1),
+    input_failed: inputFailed(1),
+    caught_up: caughtUp,
     tasks: tasks(1, 1),
     credential_failed: credentialFailed(1),
     held: held(1),
@@ -369,6 +377,11 @@ describe('an event that does not belong to its phase changes nothing', () => {
     gateway_lost: WITH_PROCESS,
     turn_started: WITH_PROCESS,
     result: WITH_PROCESS,
+    // That of an execution that is not interactive is none of these.
+    message: [],
+    input_ended: [],
+    input_failed: WITH_PROCESS,
+    caught_up: [],
     tasks: WITH_PROCESS,
     credential_failed: WITH_PROCESS,
     held: ['running'],

@@ -1,14 +1,31 @@
 import { type Observation, type ReasonOf } from '@outrigger/protocol';
+import { type Conversation, onResult, onTurnStarted, tellAgain, tellNext } from './conversation.js';
 import { beginHold, endHold } from './hold.js';
 import { type Effect, type Lifecycle, type LifecycleEvent, type Step } from './lifecycle-state.js';
 import { findNextAttempt, nextAttempt, suspend, withoutAttempt } from './next-attempt.js';
-import { doneAt, graceEnd, graceLeft, holdTimeout, verdictOn } from './verdict.js';
+import { canHear, doneAt, graceEnd, graceLeft, holdTimeout, verdictOn } from './verdict.js';
 
 /** A run that reports the same trouble a million times is heard a hundred times. */
 const OBSERVATIONS_MAX = 100;
 
 /** Advances the execution by one event. An event that comes too late for its phase changes nothing. */
 export function step(state: Lifecycle, event: LifecycleEvent): Step {
+  const { state: advanced, effects } = advance(state, event);
+  const told = (event.type === 'caught_up' ? tellAgain(advanced) : null) ?? tellNext(advanced);
+  const after = told?.state ?? advanced;
+  const at = graceEnd(after);
+  const isMoved = after.phase === 'running' && at !== (state.phase === 'running' ? graceEnd(state) : null);
+  return {
+    state: after,
+    effects: [
+      ...effects,
+      ...(told === null ? [] : [{ do: 'tell_message', message: told.message } as const]),
+      ...(isMoved ? [{ do: 'set_grace', at } as const] : []),
+    ],
+  };
+}
+
+function advance(state: Lifecycle, event: LifecycleEvent): Step {
   switch (event.type) {
     case 'prepared':
       if (state.phase !== 'preparing') return unchanged(state);
@@ -54,7 +71,7 @@ export function step(state: Lifecycle, event: LifecycleEvent): Step {
 
     case 'adoption_failed': {
       const { at, message, survivors } = event;
-      if (state.phase !== 'spawning') return step(state, { type: 'tree_dead', at, survivors });
+      if (state.phase !== 'spawning') return advance(state, { type: 'tree_dead', at, survivors });
       const reason = state.startedAt === null ? 'spawn_failed' : 'crashed';
       const failed = observe({ ...state, launchError: message }, { kind: 'failed', reason, at });
       const ended = endUnstarted(failed, at);
@@ -63,9 +80,15 @@ export function step(state: Lifecycle, event: LifecycleEvent): Step {
     }
 
     case 'turn_started':
-      return onStream(state, { isTurnOpen: true });
-    case 'result':
-      return onStream(state, { isTurnOpen: false, result: event.result, taskEndedAt: null });
+      return onStream(state, {
+        isTurnOpen: true,
+        conversation: state.conversation && onTurnStarted(state.conversation),
+      });
+    case 'result': {
+      const { result, isOwnTurn = false } = event;
+      const conversation = state.conversation && onResult(state.conversation, result, isOwnTurn);
+      return onStream(state, { isTurnOpen: false, result, taskEndedAt: null, conversation });
+    }
     case 'tasks':
       return onStream(state, {
         openTasks: event.open,
@@ -111,6 +134,16 @@ export function step(state: Lifecycle, event: LifecycleEvent): Step {
       return onSelf(state, { kind: 'failed', reason: 'gateway_lost', at: event.at });
     case 'bypassed':
       return onSelf(state, { kind: 'failed', reason: 'gateway_bypassed', at: event.at });
+    case 'message':
+      return onInput(state, event.at, ({ pending }) => ({ pending: [...pending, event.message] }));
+    case 'input_ended':
+      return onInput(state, event.at, () => ({ endAskedAt: event.at }));
+    case 'input_failed':
+      return hasProcess(state)
+        ? onCause({ ...state, launchError: event.message }, { kind: 'failed', reason: 'crashed', at: event.at })
+        : unchanged(state);
+    case 'caught_up':
+      return unchanged(state);
     case 'output_limit':
       return onSelf(state, { kind: 'failed', reason: 'output_limit', at: event.at });
 
@@ -159,11 +192,13 @@ function onLaunched(state: Lifecycle, at: number): Step {
 
 /** What the stream says can still change the verdict while the logs are read for the last time. */
 function onStream(state: Lifecycle, change: Partial<Lifecycle>): Step {
-  if (!hasProcess(state)) return unchanged(state);
-  const changed = { ...state, ...change };
-  const at = graceEnd(changed);
-  const isNews = state.phase === 'running' && at !== graceEnd(state);
-  return { state: changed, effects: isNews ? [{ do: 'set_grace', at }] : [] };
+  return unchanged(hasProcess(state) ? { ...state, ...change } : state);
+}
+
+function onInput(state: Lifecycle, at: number, change: (before: Conversation) => Partial<Conversation>): Step {
+  const { conversation } = state;
+  if (conversation === null || !canHear(state, at)) return unchanged(state);
+  return unchanged({ ...state, conversation: { ...conversation, ...change(conversation) } });
 }
 
 function onGraceOver(state: Lifecycle): Step {
@@ -190,13 +225,14 @@ function close(state: Lifecycle): Step {
 }
 
 /**
- * Where nothing but the final result ended the run, the process has had its grace already. One that prints too much
- * would fill the disk meanwhile.
+ * Where nothing but the final result ended the run, the process has had its grace already, unless somebody could still have
+ * talked to it. One that prints too much would fill the disk meanwhile.
  */
 function decide(state: Lifecycle, stderrFailure: ReasonOf<'failed'> | null): Step {
   const { exit, observations } = state;
   const isFlooding = observations.some((seen) => seen.kind === 'failed' && seen.reason === 'output_limit');
-  const graceMs = exit === null && observations.length > 0 && !isFlooding ? state.limits.graceMs : 0;
+  const isAsked = exit === null && (observations.length > 0 || state.conversation !== null) && !isFlooding;
+  const graceMs = isAsked ? state.limits.graceMs : 0;
   const verdict = verdictOn(state, stderrFailure);
   const next = findNextAttempt(state, verdict);
   if (next === null) return kill(state, verdict, graceMs);

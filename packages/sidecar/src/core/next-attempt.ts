@@ -1,4 +1,6 @@
-import { HOLD_REASONS, type HoldReason, type Observation, type Verdict } from '@outrigger/protocol';
+import { type Observation, type Verdict } from '@outrigger/protocol';
+import { isBeyondPrompt, reopen } from './conversation.js';
+import { type Curable, isCurable } from './curable.js';
 import { beginHold, withoutHold } from './hold.js';
 import { type Lifecycle, type Refusal, type SessionUse, type Step } from './lifecycle-state.js';
 
@@ -6,8 +8,6 @@ import { type Lifecycle, type Refusal, type SessionUse, type Step } from './life
 
 /** What an attempt failed of that another one may mend. */
 type Failure = NonNullable<Lifecycle['failure']>;
-/** Another credential helps. */
-type Curable = Exclude<HoldReason, 'credential_missing'>;
 
 export interface NextAttempt {
   /** What it does with the session. */
@@ -21,7 +21,8 @@ export function findNextAttempt(state: Lifecycle, verdict: Verdict | null): Next
   const { reason, at } = verdict;
   // Killed before the first answer, older CLIs have not noted the session: there is nothing to go on with.
   if (reason === 'resume_not_found') {
-    return state.session === 'resume' ? { session: 'start', failure: { kind: 'failed', reason, at } } : null;
+    const isLost = state.conversation !== null && isBeyondPrompt(state.conversation);
+    return state.session === 'resume' && !isLost ? { session: 'start', failure: { kind: 'failed', reason, at } } : null;
   }
   const { limits, resumesLeft } = state;
   const canBeMended = isCurable(reason) || reason === 'gateway_lost';
@@ -32,10 +33,12 @@ export function findNextAttempt(state: Lifecycle, verdict: Verdict | null): Next
 
 /** The execution without what came of its latest attempt, but for causes that end all of it. */
 export function withoutAttempt(state: Lifecycle): Lifecycle {
+  // A conversation between two turns has its result, and the next attempt nothing to do for another.
+  const isBetweenTurns = state.conversation?.asked === null && !state.isTurnOpen;
   return {
     ...state,
     observations: state.observations.filter((observation) => !isOfAttempt(observation)),
-    result: null,
+    result: isBetweenTurns ? state.result : null,
     isTurnOpen: false,
     openTasks: 0,
     taskEndedAt: null,
@@ -55,7 +58,8 @@ export function suspend(state: Lifecycle, { session, failure }: NextAttempt, gra
   const { reason, at } = failure;
   // The budget is one for all holds: what was waited before is waited.
   const free = state.hold === null ? state : withoutHold(state, at);
-  const suspending: Lifecycle = { ...free, phase: 'suspending', session, failure };
+  const conversation = free.conversation && reopen(free.conversation, session);
+  const suspending: Lifecycle = { ...free, phase: 'suspending', session, failure, conversation };
   const kill = { do: 'kill', graceMs } as const;
   if (!isCurable(reason)) return { state: suspending, effects: [kill] };
   const { state: held, effects } = beginHold(suspending, at, refusalOf(state, reason));
@@ -80,8 +84,4 @@ export function nextAttempt(state: Lifecycle, at: number): Step {
 /** Without the gateway the reason is all that is known here. */
 function refusalOf({ refusal }: Lifecycle, reason: Curable): Refusal {
   return refusal?.reason === reason ? refusal : { reason, message: '', generation: null };
-}
-
-function isCurable(reason: string): reason is Curable {
-  return (HOLD_REASONS as readonly string[]).includes(reason) && reason !== 'credential_missing';
 }

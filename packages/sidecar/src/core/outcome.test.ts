@@ -25,6 +25,7 @@ const unstarted: Lifecycle = {
     holdTimeoutMs: 1000,
     onCredentialFailure: 'fail',
     maxResumes: 0,
+    interactiveIdleMs: null,
   }),
   survivors: 0,
   endedAt: 1600,

@@ -1,25 +1,52 @@
 import { mergeObservations, type Observation, type ReasonOf, type Verdict } from '@outrigger/protocol';
+import { endsProcess } from './conversation.js';
 import { type Exit, type Hold, type Lifecycle } from './lifecycle-state.js';
 
 /** What a state of an execution amounts to: when it is done, and how it ended. */
 
-/** When a process that has printed its result is not waited for any longer; null: it is not done yet. */
+/**
+ * When a process that has printed its result is not waited for any longer; null: it is not done yet. One that is talked to
+ * does not exit by itself: it has a grace only for the turn that a task's end leads to.
+ */
 export function graceEnd(state: Lifecycle): number | null {
   const at = doneAt(state);
-  return at === null || state.openTasks > 0 ? at : at + state.limits.graceMs;
+  if (at === null || state.openTasks > 0) return at;
+  return isStopped(state) && state.taskEndedAt === null ? at : at + state.limits.graceMs;
 }
 
 /** How much of its grace a process has left whose end was decided before; whoever has ended by itself had all of it. */
-export function graceLeft({ verdict, limits }: Lifecycle, nowMs: number): number {
-  const wasStopped = verdict?.status === 'cancelled' || verdict?.status === 'timed_out';
-  return wasStopped ? Math.max(0, verdict.at + limits.graceMs - nowMs) : 0;
+export function graceLeft(state: Lifecycle, nowMs: number): number {
+  const { verdict, limits } = state;
+  const wasStopped = isStopped(state) || verdict?.status === 'cancelled' || verdict?.status === 'timed_out';
+  return verdict !== null && wasStopped ? Math.max(0, verdict.at + limits.graceMs - nowMs) : 0;
 }
 
-/** When the result stands, unless something happens before; null: there is none, or a further turn has begun. */
+/** Whether the process has to be ended even when it has done all it was to do. */
+function isStopped({ conversation }: Lifecycle): boolean {
+  return conversation !== null;
+}
+
+/** When the result stands, unless something happens before; null: there is none, or something else is to come. */
 export function doneAt(state: Lifecycle): number | null {
-  const { result, isTurnOpen, openTasks, limits } = state;
+  const { result, isTurnOpen, openTasks, limits, conversation } = state;
   if (result === null || isTurnOpen) return null;
-  return openTasks > 0 ? result.at + limits.backgroundTimeoutMs : Math.max(result.at, state.taskEndedAt ?? result.at);
+  const workEndsAt =
+    openTasks > 0 ? result.at + limits.backgroundTimeoutMs : Math.max(result.at, state.taskEndedAt ?? result.at);
+  if (conversation === null) return workEndsAt;
+  if (endsProcess(result)) return result.at;
+  const { asked, pending, endAskedAt } = conversation;
+  if (asked !== null || pending.length > 0) return null;
+  if (endAskedAt !== null) return Math.max(workEndsAt, endAskedAt);
+  const waitsUntil = Math.max(result.at, state.taskEndedAt ?? result.at) + (limits.interactiveIdleMs ?? 0);
+  return Math.max(workEndsAt, waitsUntil);
+}
+
+/** Whether an interactive run can be told anything more: its end is not decided, nor due, nor asked for. */
+export function canHear(state: Lifecycle, at: number): boolean {
+  const { conversation, verdict, phase, settledAt, observations } = state;
+  if (conversation === null || verdict !== null || phase === 'ended' || settledAt !== null) return false;
+  const isOver = at >= (graceEnd(state) ?? Infinity);
+  return observations.length === 0 && conversation.endAskedAt === null && !isOver;
 }
 
 /**
@@ -41,11 +68,19 @@ function resultObservation(state: Lifecycle): Observation | null {
   const { result, exit, settledAt } = state;
   const at = doneAt(state) ?? settledAt;
   if (result === null || at === null) return null;
-  if (result.failure !== null) return { kind: 'failed', reason: result.failure, at: result.at };
-  if (settledAt !== null) return { kind: 'completed', at: Math.min(at, Math.max(result.at, settledAt)) };
-  const isAnotherDue = state.openTasks > 0 || state.taskEndedAt !== null;
+  const finalAt = settledAt === null ? at : Math.min(at, Math.max(result.at, settledAt));
+  // That of a conversation can go on after a turn that has failed.
+  const failedAt = state.conversation === null ? result.at : finalAt;
+  if (result.failure !== null) return { kind: 'failed', reason: result.failure, at: failedAt };
+  if (settledAt !== null) return { kind: 'completed', at: finalAt };
+  const isAnotherDue = state.openTasks > 0 || state.taskEndedAt !== null || isBeforeEnd(state);
   const hasCrashed = exit !== null && isBad(exit) && exit.at < (graceEnd(state) ?? Infinity);
   return isAnotherDue && hasCrashed ? null : { kind: 'completed', at };
+}
+
+/** Whether somebody may still say something, so that the process had no reason to exit. */
+function isBeforeEnd({ conversation }: Lifecycle): boolean {
+  return conversation !== null && conversation.endAskedAt === null;
 }
 
 /** How one exited whom nobody saw end is not known, and nothing against it. */

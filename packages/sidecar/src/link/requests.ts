@@ -24,6 +24,11 @@ const HANDLERS: { [T in RequestType]: Handler<T> } = {
 
   cancel: ({ executionId }, { supervisor }) => supervisor.cancel(executionId),
 
+  send_message: ({ executionId, messageId, text }, { supervisor }) =>
+    supervisor.talking.send(executionId, { messageId, text }),
+
+  end_input: ({ executionId }, { supervisor }) => supervisor.talking.end(executionId),
+
   subscribe: (frame, { supervisor, subscriptions }) => {
     subscriptions.open(frame);
     return supervisor.run(frame.executionId).summary();

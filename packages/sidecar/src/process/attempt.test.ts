@@ -10,6 +10,7 @@ const NO_HOOKS: AttemptHooks = {
   onLaunched: () => undefined,
   onLaunchFailed: (_at, message) => expect.unreachable(message),
   onExit: () => undefined,
+  onCaughtUp: () => undefined,
   onReading: () => undefined,
   onOutputLimit: () => undefined,
   onGrowth: () => undefined,

@@ -7,6 +7,7 @@ import { type AttemptFiles } from '../state/folder.js';
 import { waitAtMost } from '../timeout.js';
 import { findLeader, isAlive, waitForEnd } from './adoption.js';
 import { deferred } from '../deferred.js';
+import { InputPipe } from './input-pipe.js';
 import { killTree } from './kill.js';
 import { launch, type LaunchRequest } from './launch.js';
 import { type Log } from './log.js';
@@ -26,6 +27,8 @@ export interface AttemptHooks extends OutputHooks {
   onLaunched(at: number, leader: ProcessName | null): void;
   onLaunchFailed(at: number, message: string): void;
   onExit(exit: Exit): void;
+  /** Of one that was taken over all is read that it had printed by then. */
+  onCaughtUp(): void;
 }
 
 /** What another sidecar has noted about a process. */
@@ -47,6 +50,8 @@ export type Adoption = 'adopted' | 'nothing_runs' | 'nothing_found';
 export class Attempt {
   readonly #hooks: AttemptHooks;
   readonly #output: Output;
+  readonly #stdin: string;
+  #input: InputPipe | null = null;
   readonly #exit = deferred();
   readonly #hurry = deferred();
   readonly #closed = new AbortController();
@@ -60,6 +65,7 @@ export class Attempt {
 
   constructor(files: AttemptFiles, maxOutputBytes: number, hooks: AttemptHooks) {
     this.#hooks = hooks;
+    this.#stdin = files.stdin;
     this.#output = new Output(files, maxOutputBytes, hooks);
   }
 
@@ -91,6 +97,17 @@ export class Attempt {
   mark(markers: readonly Marker[], executionId: string): MarkStates {
     this.#marked = ProcessTree.mark(markers, executionId);
     return this.#marked.states;
+  }
+
+  /**
+   * Writes a line to the stdin of a process that has open input, whether or not it is started yet: what fits the pipe waits
+   * there. Resolves when it is written.
+   *
+   * @throws Error when that cannot be done
+   */
+  async tell(line: string): Promise<void> {
+    this.#input ??= new InputPipe(this.#stdin);
+    await this.#input.write(line);
   }
 
   /** Starts the process. */
@@ -158,6 +175,7 @@ export class Attempt {
     const lastWrittenAt = this.#output.grewAt;
     // The end of what is being read would be lost behind an exit that is told before.
     await isRead;
+    if (!this.#closed.signal.aborted) this.#hooks.onCaughtUp();
     if (leader !== null) await waitForEnd(leader, this.#closed.signal);
     if (this.#closed.signal.aborted) return;
     // Nobody saw the end of one that was dead when it was found; what it wrote it has written before.
@@ -207,6 +225,7 @@ export class Attempt {
     this.#closed.abort();
     this.#marked?.release();
     this.#marked = null;
+    this.#input?.close();
     this.#output.close();
   }
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, statSync } from 'node:fs';
+import { closeSync, constants, openSync, statSync } from 'node:fs';
 import { findExecutable } from './executable.js';
 
 export interface LaunchRequest {
@@ -10,6 +10,8 @@ export interface LaunchRequest {
   readonly environment: Readonly<Record<string, string>>;
   readonly cwd: string;
   readonly files: { readonly stdin: string; readonly stdout: string; readonly stderr: string };
+  /** Its stdin is a FIFO of which it has both ends, so that it never ends. @default it is a file */
+  readonly hasOpenInput?: boolean;
 }
 
 export interface LaunchCallbacks {
@@ -36,7 +38,8 @@ export function launch(request: LaunchRequest, callbacks: LaunchCallbacks): void
   let child: ChildProcess;
   try {
     const { stdin, stdout, stderr } = request.files;
-    fds.push(openSync(stdin, 'r'), openSync(stdout, 'a'), openSync(stderr, 'a'));
+    const readInput = request.hasOpenInput === true ? constants.O_RDWR : constants.O_RDONLY;
+    fds.push(openSync(stdin, readInput), openSync(stdout, 'a'), openSync(stderr, 'a'));
     child = spawn(file, argv, { cwd: request.cwd, env: request.environment, stdio: fds, detached: true });
   } catch (error) {
     callbacks.onFailed(spawnProblem(error as NodeJS.ErrnoException, request.command));

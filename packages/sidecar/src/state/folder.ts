@@ -16,6 +16,7 @@ import { chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type RunUser } from '../options/user.js';
+import { makeFifo } from '../process/input-pipe.js';
 import { type Lock, lockFile } from './lock.js';
 
 const PRIVATE_FOLDER = 0o700;
@@ -32,7 +33,8 @@ export interface AttemptName {
 
 /** What an attempt finds in its files. */
 export interface AttemptInput {
-  readonly prompt: string;
+  /** What its stdin holds; null: that is a FIFO, for whoever writes to it. */
+  readonly prompt: string | null;
   readonly settings?: object | undefined;
 }
 
@@ -150,7 +152,8 @@ export class StateFolder {
     await mkdir(path, { recursive: attempt.number > 1, mode: PRIVATE_FOLDER });
     await mkdir(folder, { mode: PRIVATE_FOLDER });
     const files = filesIn(folder, settings === undefined ? null : await this.#writeSettings(folder, settings));
-    await writeFile(files.stdin, prompt, NEW_PRIVATE_FILE);
+    if (prompt === null) await makeFifo(files.stdin);
+    else await writeFile(files.stdin, prompt, NEW_PRIVATE_FILE);
     await writeFile(files.stdout, '', NEW_PRIVATE_FILE);
     await writeFile(files.stderr, '', NEW_PRIVATE_FILE);
     return files;

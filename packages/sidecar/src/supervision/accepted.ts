@@ -51,9 +51,11 @@ export function durationsOf(request: DispatchRequest): Readonly<Record<DurationN
 
 /** What bounds the lifecycle of a dispatch. Without a gateway nothing can be held. */
 export function lifecycleLimitsOf(request: DispatchRequest, mode: 'gateway' | 'env'): LifecycleLimits {
+  const durations = durationsOf(request);
   return {
-    ...durationsOf(request),
+    ...durations,
     onCredentialFailure: request.onCredentialFailure ?? (mode === 'gateway' ? 'hold' : 'fail'),
     maxResumes: request.maxResumes ?? MAX_RESUMES_DEFAULT,
+    interactiveIdleMs: request.interactive === true ? durations.interactiveIdleMs : null,
   };
 }

@@ -1,4 +1,5 @@
 import { type Cursor, CURSOR_START, type ExecutionSummary, type Outcome } from '@outrigger/protocol';
+import { type Inbox } from '../core/inbox.js';
 import { type JournalledExecution } from '../core/journal-state.js';
 import { type StateFolder } from '../state/folder.js';
 import { type KnownRun } from './known-run.js';
@@ -10,6 +11,7 @@ interface Parts {
   readonly digest: string;
   readonly summary: ExecutionSummary;
   readonly outcome: Outcome;
+  readonly messages: Inbox['messages'];
   readonly attempts: readonly Pick<AttemptView, 'number' | 'stdout' | 'stderr'>[];
 }
 
@@ -20,9 +22,11 @@ export class EndedRun implements KnownRun {
   readonly hasBegun = true;
   readonly attempts: readonly AttemptView[];
   readonly #summary: ExecutionSummary;
+  readonly #messages: Inbox['messages'];
 
-  private constructor({ digest, summary, outcome, attempts }: Parts) {
+  private constructor({ digest, summary, outcome, messages, attempts }: Parts) {
     this.digest = digest;
+    this.#messages = messages;
     this.outcome = outcome;
     this.attempts = attempts.map((attempt) => new PastAttempt(attempt));
     this.#summary = summary;
@@ -31,7 +35,8 @@ export class EndedRun implements KnownRun {
   /** What is kept of one that has ended just now. */
   static of(run: KnownRun, outcome: Outcome): EndedRun {
     const { digest, attempts } = run;
-    return new EndedRun({ digest, summary: run.summary(), outcome, attempts });
+    const { messages } = run.inbox(Infinity);
+    return new EndedRun({ digest, summary: run.summary(), outcome, messages, attempts });
   }
 
   /** One that had ended when the sidecar was started. @throws Error for what makes no sense */
@@ -43,7 +48,8 @@ export class EndedRun implements KnownRun {
       const files = state.logsOf({ executionId: id, number });
       return PastAttempt.restore({ number, files, ends: ends?.[index] ?? NO_LOGS, hasLogs });
     });
-    return new EndedRun({ digest, summary: summaryOfEnded(execution, outcome, endOf(attempts)), outcome, attempts });
+    const summary = summaryOfEnded(execution, outcome, endOf(attempts));
+    return new EndedRun({ digest, summary, outcome, messages: messagesOf(execution), attempts });
   }
 
   get id(): string {
@@ -62,6 +68,18 @@ export class EndedRun implements KnownRun {
     // It has ended of something else.
   }
 
+  inbox(): Inbox {
+    return { messages: this.#messages, canHear: false, pendingCount: 0, pendingBytes: 0 };
+  }
+
+  hear(): void {
+    // Nothing is said to it any more.
+  }
+
+  endInput(): void {
+    // It has ended.
+  }
+
   onGrowth(): () => void {
     return () => undefined;
   }
@@ -76,6 +94,11 @@ export class EndedRun implements KnownRun {
     const logs = this.attempts.flatMap(({ stdout, stderr }) => [stdout, stderr]);
     return logs.reduce((sum, log) => sum + (log.isDropped ? 0 : (log.end ?? 0)), 0);
   }
+}
+
+/** By which they are known again. */
+export function messagesOf({ input }: JournalledExecution): Map<string, string> | null {
+  return input && new Map(input.messages.map(({ messageId, digest }) => [messageId, digest]));
 }
 
 function endOf(attempts: readonly AttemptView[]): Cursor {

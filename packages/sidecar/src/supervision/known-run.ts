@@ -1,4 +1,6 @@
 import { type Cursor, type ExecutionSummary, type Outcome } from '@outrigger/protocol';
+import { type Message } from '../core/conversation.js';
+import { type Inbox } from '../core/inbox.js';
 import { type AttemptView } from './past-attempt.js';
 
 /** An execution as it is known to others, whether it goes on or has ended. */
@@ -17,6 +19,12 @@ export interface KnownRun {
   summary(): ExecutionSummary;
   /** What has ended is not cancelled any more. */
   cancel(reason: 'requested' | 'drained'): void;
+  /** What was said to it by that moment. */
+  inbox(at: number): Inbox;
+  /** Takes a message in that its inbox has room for. */
+  hear(message: Message, received: { readonly digest: string; readonly at: number }): void;
+  /** Nothing more is to be said to it. */
+  endInput(at: number): void;
   /** Calls `listener` when there may be more output or its end is fixed. Returns how to stop that. */
   onGrowth(listener: () => void): () => void;
 }

@@ -86,7 +86,8 @@ export class KnownRuns {
 
   #keep(run: EndedRun, endedAt: number): void {
     this.#runs.set(run.id, run);
-    const bytes = Buffer.byteLength(JSON.stringify(run.summary()));
+    const { messages } = run.inbox();
+    const bytes = Buffer.byteLength(JSON.stringify([run.summary(), ...(messages ?? [])]));
     this.#retention.keep(run.id, { bytes, logBytes: run.logBytes, endedAt });
   }
 

@@ -70,5 +70,6 @@ export function buildLaunchRequest(
     environment,
     cwd: request.cwd ?? process.cwd(),
     files,
+    hasOpenInput: request.interactive === true,
   };
 }

@@ -1,7 +1,9 @@
-import { type Cursor, MAX_OUTPUT_BYTES_DEFAULT } from '@outrigger/protocol';
+import { type Cursor, type DispatchRequest, MAX_OUTPUT_BYTES_DEFAULT } from '@outrigger/protocol';
 import { type Logger } from 'pino';
 import { type Reading } from '../claude/interpret.js';
+import { userLine } from '../claude/user-line.js';
 import { monotonicMs } from '../clock.js';
+import { type Asked, type Message } from '../core/conversation.js';
 import { type SignsOfLife } from '../core/idle.js';
 import { type JournalledAttempt } from '../core/journal-state.js';
 import { type LifecycleEvent } from '../core/lifecycle-state.js';
@@ -34,6 +36,8 @@ export interface RunAttemptContext extends LaunchSetup {
 export interface AttemptInit extends LaunchInput {
   /** Counts from 1; part of every cursor. */
   readonly number: number;
+  /** What it is told first, where it is interactive; null: nothing. */
+  readonly opening: Asked | null;
   /** What the attempt's way to the provider tells of it. */
   readonly user: Omit<GateUser, 'executionId' | 'model'>;
 }
@@ -62,6 +66,10 @@ interface AttemptParts {
 /** What a process is told that goes on with a session. It wants to be told something. */
 const RESUME_PROMPT = 'Go on with what you were doing.';
 
+function resumePromptOf({ resumePrompt }: DispatchRequest): string {
+  return resumePrompt ?? RESUME_PROMPT;
+}
+
 /** One attempt at an execution: its files, its process with the logs, and what that has said so far. */
 export class RunAttempt implements AttemptView {
   readonly number: number;
@@ -74,6 +82,7 @@ export class RunAttempt implements AttemptView {
   #process: Attempt | null;
   #isReleased = false;
   #toolSince: number | null = null;
+  #toldAt = 0;
   #lastWords: string | null = null;
 
   private constructor(init: AttemptInit, context: RunAttemptContext, parts: AttemptParts) {
@@ -88,6 +97,7 @@ export class RunAttempt implements AttemptView {
       onLaunched: (at, leader) => this.#onLaunched(executionId, at, leader),
       onLaunchFailed: (at, message) => tell({ type: 'launch_failed', at, message }),
       onExit: (exit) => tell({ type: 'exited', exit }),
+      onCaughtUp: () => tell({ type: 'caught_up' }),
       onReading: (reading, at) => this.#onReading(reading, at),
       onOutputLimit: (at) => tell({ type: 'output_limit', at }),
       onGrowth: () => context.onGrowth(),
@@ -103,7 +113,8 @@ export class RunAttempt implements AttemptView {
     const made: { attempt?: RunAttempt } = {};
     const access = context.access.open(gateUser(init, made));
     try {
-      const prompt = session === 'resume' ? (request.resumePrompt ?? RESUME_PROMPT) : request.prompt;
+      const text = session === 'resume' ? resumePromptOf(request) : request.prompt;
+      const prompt = request.interactive === true ? null : text;
       const environment = environmentOf(context, init, access);
       const settings = settingsOf(init, access, environment);
       const files = await prepareFiles(context.state, { executionId, number }, { prompt, settings });
@@ -140,7 +151,7 @@ export class RunAttempt implements AttemptView {
   }
 
   get signsOfLife(): SignsOfLife {
-    const lastOutputAt = Math.max(this.#process?.grewAt ?? 0, this.#parts.way?.lastTrafficAt() ?? 0);
+    const lastOutputAt = Math.max(this.#process?.grewAt ?? 0, this.#parts.way?.lastTrafficAt() ?? 0, this.#toldAt);
     return { lastOutputAt, toolSince: this.#toolSince };
   }
 
@@ -163,7 +174,32 @@ export class RunAttempt implements AttemptView {
     const { files, access } = this.#parts;
     if (access === null) throw new Error('it was started by another sidecar');
     const environment = environmentOf(this.#context, init, access);
+    // It waits in the pipe: who is killed from here on has told it if there is a process, and else nobody.
+    this.#tellFirst(init);
     process.launch(buildLaunchRequest(this.#context, init, { files, environment }));
+  }
+
+  /** Tells the process something. Resolves when that is written. @throws Error when it cannot be. */
+  async tell({ messageId, text }: Message): Promise<void> {
+    const { init, process } = this.#open();
+    this.#toldAt = monotonicMs();
+    await process.tell(userLine(text, this.#nameOf(init, 'message', messageId)));
+  }
+
+  #tellFirst(init: AttemptInit): void {
+    const { opening, request } = init;
+    if (opening === null) return;
+    const { what, message } = opening;
+    const texts = { prompt: request.prompt, resume_prompt: resumePromptOf(request), message: message?.text ?? '' };
+    const line = userLine(texts[what], this.#nameOf(init, what, message?.messageId));
+    const onFailed = (error: Error) =>
+      this.#context.tell({ type: 'input_failed', at: monotonicMs(), message: error.message });
+    this.#open().process.tell(line).catch(onFailed);
+  }
+
+  /** Tells what the process is told from all else that it is told, and from what another attempt is. */
+  #nameOf({ executionId }: AttemptInit, what: Asked['what'], messageId = ''): string {
+    return [executionId, this.number, what, messageId].join('/');
   }
 
   /** Takes over the process that another sidecar has started, or was about to. Tells `launched` if there is one. */
@@ -234,7 +270,7 @@ export class RunAttempt implements AttemptView {
         if (this.#parts.way?.canHaveAnswer() === false) tell({ type: 'bypassed', at });
         break;
       case 'result':
-        tell({ type: 'result', result: { at, failure: reading.failure } });
+        tell({ type: 'result', result: { at, failure: reading.failure }, isOwnTurn: reading.isOwnTurn ?? false });
         break;
       case 'tasks':
         tell({ type: 'tasks', at, open: reading.open });

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type DispatchRequest } from '@outrigger/protocol';
 import { monotonicMs } from '../clock.js';
+import { type Message } from '../core/conversation.js';
 import {
   type CredentialName,
   type JournalledAttempt,
@@ -146,7 +147,8 @@ export class RunAttempts {
       onReleased: (at: number) => tell({ type: 'released', at }),
       onRefused: (at: number, refusal: Refusal) => tellRefused(tell, at, refusal),
     };
-    const init: AttemptInit = { executionId, sessionId, session, request, number, user };
+    const opening = loop.state.conversation?.asked ?? null;
+    const init: AttemptInit = { executionId, sessionId, session, request, number, opening, user };
     return { tell, init, onGrowth: () => this.#notifyGrowth() };
   }
 
@@ -165,6 +167,12 @@ export class RunAttempts {
     await this.latest.mark();
     if (loop.state.observations.length > 0) loop.tell({ type: 'never_started', at: monotonicMs() });
     else this.latest.launch();
+  }
+
+  /** Says something to the latest attempt's process. Resolves when that is written. */
+  async tell(message: Message): Promise<void> {
+    if (this.latest === null) throw new Error('it is not prepared');
+    await this.latest.tell(message);
   }
 
   /** Takes over the latest attempt's process from another sidecar, or ends it where that cannot be done. */

@@ -1,6 +1,7 @@
 import { type Outcome } from '@outrigger/protocol';
 import { type Logger } from 'pino';
 import { monotonicMs } from '../clock.js';
+import { isWaitingForMessage } from '../core/conversation.js';
 import { type IdleLimits, type SignsOfLife } from '../core/idle.js';
 import { type Effect, type Refusal } from '../core/lifecycle-state.js';
 import { type Credentials } from '../credentials/credentials.js';
@@ -100,6 +101,9 @@ export class RunEffects {
         );
         onState();
         break;
+      case 'tell_message':
+        await attempts.tell(effect.message);
+        break;
       case 'set_deadline':
         this.#timers.set('deadline', effect.at, () => loop.tell({ type: 'deadline', at: effect.at }));
         break;
@@ -137,11 +141,14 @@ export class RunEffects {
     }
   }
 
-  /** A run that is held is not idle, as it waits for somebody else, nor is one whose next attempt is being started. */
+  /**
+   * A run that is held is not idle, as it waits for somebody else, nor is one that waits for somebody to say something, or
+   * whose next attempt is being started.
+   */
   #signsOfLife(): SignsOfLife {
     const { loop, attempts } = this.#options;
     const { hold, phase } = loop.state;
-    const isWorking = hold === null && phase === 'running';
+    const isWorking = hold === null && phase === 'running' && !isWaitingForMessage(loop.state);
     return (isWorking ? attempts.latest?.signsOfLife : null) ?? { lastOutputAt: monotonicMs(), toolSince: null };
   }
 

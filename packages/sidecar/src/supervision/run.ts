@@ -2,15 +2,20 @@ import {
   type Cursor,
   type DispatchRequest,
   type ExecutionSummary,
+  messageBytes,
   type Outcome,
   type ReasonOf,
 } from '@outrigger/protocol';
 import { monotonicMs } from '../clock.js';
+import { type Message } from '../core/conversation.js';
+import { type Inbox } from '../core/inbox.js';
 import { notesOf } from '../core/journal-notes.js';
 import { restoreLife } from '../core/journal-restore.js';
 import { type JournalledExecution } from '../core/journal-state.js';
 import { type Effect, newLifecycle, type Step } from '../core/lifecycle-state.js';
+import { canHear } from '../core/verdict.js';
 import { accept, type Accepted, acceptedOf, durationsOf, lifecycleLimitsOf, type RunInit } from './accepted.js';
+import { messagesOf } from './ended-run.js';
 import { type KnownRun } from './known-run.js';
 import { LifecycleLoop } from './lifecycle-loop.js';
 import { type AttemptView } from './past-attempt.js';
@@ -42,6 +47,8 @@ export class Run implements KnownRun {
   readonly #accepted: Accepted;
   readonly #queueTimeoutMs: number;
   readonly #requestBytes: number;
+  /** The digest of each message that was sent to it; null: it is not interactive. */
+  #messages: Map<string, string> | null;
   readonly #context: RunContext;
   readonly #loop: LifecycleLoop;
   readonly #attempts: RunAttempts;
@@ -61,6 +68,7 @@ export class Run implements KnownRun {
     this.#accepted = accepted;
     this.#queueTimeoutMs = durations.queueTimeoutMs;
     this.#requestBytes = Buffer.byteLength(request.prompt) + Buffer.byteLength(request.appendSystemPrompt ?? '');
+    this.#messages = request.interactive === true ? new Map() : null;
     this.#context = context;
     this.#first = first.effects;
     const loop = new LifecycleLoop(first.state, {
@@ -101,6 +109,7 @@ export class Run implements KnownRun {
     const first = restoreLife(execution, { limits, queueTimeoutMs, nowMs: monotonicMs() });
     const run = new Run({ accepted: acceptedOf(execution.accepted), digest, request, first }, context);
     run.#attempts.restore(execution, { canLive });
+    run.#messages = messagesOf(execution);
     // A hold that ended with the last sidecar must not be found again by the next one.
     const { phase, hold, heldMs } = first.state;
     if (phase === 'spawning' && execution.hold !== null && hold === null) {
@@ -191,7 +200,31 @@ export class Run implements KnownRun {
 
   /** About as many as its request takes. */
   get requestBytes(): number {
-    return this.#requestBytes;
+    return this.#requestBytes + this.#pendingBytes;
+  }
+
+  get #pendingBytes(): number {
+    const { conversation } = this.#loop.state;
+    return conversation?.pending.reduce((sum, { text }) => sum + messageBytes(text), 0) ?? 0;
+  }
+
+  inbox(at: number): Inbox {
+    const { state } = this.#loop;
+    return {
+      messages: this.#messages,
+      canHear: canHear(state, at),
+      pendingCount: state.conversation?.pending.length ?? 0,
+      pendingBytes: this.#pendingBytes,
+    };
+  }
+
+  hear(message: Message, { digest, at }: { readonly digest: string; readonly at: number }): void {
+    this.#messages?.set(message.messageId, digest);
+    this.#loop.tell({ type: 'message', at, message });
+  }
+
+  endInput(at: number): void {
+    this.#loop.tell({ type: 'input_ended', at });
   }
 
   /** Ends the wait for a slot. */

@@ -22,6 +22,7 @@ import { Promises } from './promises.js';
 import { EndedRun } from './ended-run.js';
 import { type KnownRun } from './known-run.js';
 import { Run, type RunContext } from './run.js';
+import { Talking } from './talking.js';
 
 export interface SupervisorOptions
   extends
@@ -39,6 +40,8 @@ export class Supervisor extends Announcer {
   readonly #promises: Promises;
   readonly #runs: KnownRuns;
   readonly #admitting: Admitting;
+  /** How hosts talk to runs. */
+  readonly talking: Talking;
 
   constructor(options: SupervisorOptions) {
     super(options.logger);
@@ -46,6 +49,7 @@ export class Supervisor extends Announcer {
     this.#journal = options.journal;
     this.#promises = new Promises(options.journal, options.logger);
     this.#runs = new KnownRuns(options);
+    this.talking = new Talking(this.#runs, this.#promises);
     this.#admitting = new Admitting(options, (notice) => this.announce('admission', notice));
     this.#context = {
       ...options,

@@ -62,6 +62,14 @@ const failure = fc.option(
   fc.record({ kind: fc.constant('failed' as const), reason: fc.constant('auth_expired' as const), at }),
 );
 
+const messageId = fc.constantFrom('m', 'n', 'o');
+const reopened = fc.record({
+  asked: fc.option(
+    fc.record({ what: fc.constantFrom('prompt' as const, 'message' as const), messageId: fc.option(messageId) }),
+  ),
+  result: fc.option(fc.record({ at, failure: fc.constant(null) })),
+});
+
 /** Prompts hold characters of every length in bytes. */
 export const anyRecord: fc.Arbitrary<JournalRecord> = fc.oneof(
   fc.constantFrom<JournalRecord>(HEADER, { ...HEADER, journalId: 'journal-2', machineBootId: 'boot-2' }),
@@ -75,6 +83,10 @@ export const anyRecord: fc.Arbitrary<JournalRecord> = fc.oneof(
     at,
     reason: fc.constantFrom('requested' as const, 'drained' as const),
   }),
+  id.map((one) => ({ ...accepted(one), request: { prompt: 'talk', interactive: true } })),
+  fc.record({ is: fc.constant('message' as const), id, messageId, digest: fc.string(), text: fc.option(fc.string()) }),
+  fc.record({ is: fc.constant('told' as const), id, attempt, messageId, after: at }),
+  fc.record({ is: fc.constant('input_ended' as const), id, at }),
   fc.record({ is: fc.constant('held' as const), id, heldMs: at, hold }),
   fc.record({
     is: fc.constant('suspended' as const),
@@ -85,6 +97,7 @@ export const anyRecord: fc.Arbitrary<JournalRecord> = fc.oneof(
     hold,
     heldMs: at,
     ends,
+    reopened,
   }),
   fc.record({ is: fc.constant('used' as const), id, credential: fc.record({ id, generation: at }) }),
   fc.record({

@@ -19,6 +19,7 @@ const attempt = new Attempt(files, 2 ** 30, {
     throw new Error(message);
   },
   onExit: () => undefined,
+  onCaughtUp: () => undefined,
   onReading: () => undefined,
   onOutputLimit: () => undefined,
   onGrowth: () => undefined,

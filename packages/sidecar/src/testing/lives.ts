@@ -20,6 +20,7 @@ export const LIMITS: LifecycleLimits = {
   holdTimeoutMs: 1000,
   onCredentialFailure: 'fail',
   maxResumes: 0,
+  interactiveIdleMs: null,
 };
 /** Another credential is waited for, the process alive; one budget of 100 for all holds. */
 export const HOLD_LIMITS: LifecycleLimits = {
@@ -30,6 +31,9 @@ export const HOLD_LIMITS: LifecycleLimits = {
 };
 /** At most two further attempts. */
 export const RESUME_LIMITS: LifecycleLimits = { ...HOLD_LIMITS, onCredentialFailure: 'resume', maxResumes: 2 };
+
+/** Talked to, and waits for 50 for another message. */
+export const INTERACTIVE_LIMITS: LifecycleLimits = { ...LIMITS, timeoutMs: 500, interactiveIdleMs: 50 };
 
 /** In the order of a life that has one attempt; between two it is `suspending`, then `waiting`. */
 export const PHASES: Phase[] = ['queued', 'preparing', 'spawning', 'running', 'closing', 'killing', 'ended'];
@@ -97,6 +101,20 @@ export const badResult = (at: number, failure: ReasonOf<'failed'> = 'agent_error
   type: 'result',
   result: { at, failure },
 });
+/** Of a turn that the run has begun by itself. */
+export const ownResult = (at: number): LifecycleEvent => ({ ...result(at), isOwnTurn: true }) as LifecycleEvent;
+export const message = (at: number, messageId = 'm', text = messageId): LifecycleEvent => ({
+  type: 'message',
+  at,
+  message: { messageId, text },
+});
+export const inputEnded = (at: number): LifecycleEvent => ({ type: 'input_ended', at });
+export const inputFailed = (at: number): LifecycleEvent => ({
+  type: 'input_failed',
+  at,
+  message: 'no such file: stdin',
+});
+export const caughtUp: LifecycleEvent = { type: 'caught_up' };
 export const tasks = (at: number, open: number): LifecycleEvent => ({ type: 'tasks', at, open });
 export const exited = (at: number, code: number | null = 0, more: Partial<Exit> = {}): LifecycleEvent => ({
   type: 'exited',

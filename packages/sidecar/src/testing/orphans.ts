@@ -69,6 +69,7 @@ export function attemptOn(files: AttemptFiles): { attempt: Attempt; heard: Heard
     onLaunched: (at, leader) => (heard.launched.push({ at, leader }), heard.order.push('launched')),
     onLaunchFailed: (_at, message) => expect.unreachable(message),
     onExit: (exit) => (heard.exits.push(exit), heard.order.push('exit')),
+    onCaughtUp: () => undefined,
     onReading: (reading, at) => (heard.readings.push({ reading, at }), heard.order.push(reading.kind)),
     onOutputLimit: () => undefined,
     onGrowth: () => undefined,

@@ -133,6 +133,7 @@ export function live(world: World): Moment[] {
       case 'announce_outcome':
         records.push({ is: 'ended', id: ID, outcome: outcomeOf(ID), ends: null });
         break;
+      case 'tell_message':
       case 'announce_running':
       case 'announce_state':
       case 'announce_ending':

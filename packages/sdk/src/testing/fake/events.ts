@@ -10,6 +10,8 @@ export interface Session {
   readonly model: string;
   readonly cwd: string;
   readonly startedAtMs: number;
+  /** Further prompts can come on stdin. */
+  readonly isInteractive: boolean;
   lastText: string;
   hasFailed: boolean;
 }

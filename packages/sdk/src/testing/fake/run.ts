@@ -10,10 +10,11 @@ import { type AssistantStep, type FakeStep, type ResultStep, type SignalName } f
 
 /** Does the steps, one after the other. */
 export async function run(steps: readonly FakeStep[], session: Session): Promise<void> {
-  for (const step of steps) await runStep(step, session);
+  for (const step of steps) if (!(await runStep(step, session))) return;
 }
 
-async function runStep(step: FakeStep, session: Session): Promise<void> {
+/** Returns false where that was the end of the turn. */
+async function runStep(step: FakeStep, session: Session): Promise<boolean> {
   switch (step.do) {
     case 'event':
       print(step.event);
@@ -28,8 +29,9 @@ async function runStep(step: FakeStep, session: Session): Promise<void> {
       printResult(step, session);
       break;
     case 'request':
-      if (!(await request(session, step))) process.exit(1);
-      break;
+      if (await request(session, step)) break;
+      if (!session.isInteractive) process.exit(1);
+      return false;
     case 'write':
       writeAll(
         step.to ?? 'stdout',
@@ -69,6 +71,7 @@ async function runStep(step: FakeStep, session: Session): Promise<void> {
     case 'kill':
       process.kill(process.pid, step.signal);
   }
+  return true;
 }
 
 function printAssistant(step: AssistantStep, session: Session): void {

@@ -3,7 +3,8 @@ export type SignalName = `SIG${string}`;
 
 /**
  * One thing the fake CLI does; `do` says which. Steps run one after the other. After the last one the fake exits as the
- * real CLI does: 1 if the last result it printed was an error, else 0.
+ * real CLI does: 1 if the last result it printed was an error, else 0. Of an interactive run each message is a prompt of its own, with
+ * steps or to be echoed, and after its last step the fake waits for the next one.
  */
 export type FakeStep =
   | EventStep
@@ -82,7 +83,8 @@ export interface ResultStep {
 
 /**
  * Asks the API as a turn would: `POST /v1/messages` at `ANTHROPIC_BASE_URL` with the credential of the environment. Prints
- * the answer as an `assistant` line. A refusal prints what the real CLI does after its tries, and exits 1.
+ * the answer as an `assistant` line. A refusal prints what the real CLI does after its tries, and exits 1; of an
+ * interactive run it ends the turn.
  */
 export interface RequestStep {
   do: 'request';
