@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { idSchema, type Outcome, type OutriggerError, WireError } from '@outrigger/protocol';
 import { Agent } from './agent.js';
+import { broadcast, type BroadcastOptions, type BroadcastReport } from './broadcast.js';
 import { type CredentialName, CredentialPool } from './credentials/pool.js';
 import { type PooledCredential, type ResolveCredential } from './credentials/vault.js';
 import { findAddressFault } from './core/address.js';
@@ -202,6 +203,21 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
   async dispatch(request: FleetDispatch): Promise<Execution> {
     this.#refuseClosed();
     return dispatchAnywhere(this.#ledgers, this.#context, request);
+  }
+
+  /**
+   * Says something to every running interactive execution that carries all the labels, itself or through its agent; with none, to all.
+   * Each is told once for each `messageId`. Executions that cannot be told are in the report.
+   *
+   * @throws `fleet_closed`
+   */
+  async broadcast(
+    { labels = {} }: { labels?: Record<string, string> },
+    message: string,
+    options: BroadcastOptions = {},
+  ): Promise<BroadcastReport> {
+    this.#refuseClosed();
+    return broadcast(this.#ledgers.values(), labels, message, options);
   }
 
   /**

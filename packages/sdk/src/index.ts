@@ -22,6 +22,7 @@ export {
   type WireErrorCode,
 } from '@outrigger/protocol';
 export { type Agent, type AgentStatus, type SwapOptions } from './agent.js';
+export { type BroadcastOptions, type BroadcastReport } from './broadcast.js';
 export { type Standing } from './core/pool/choose.js';
 export { type Fault, type SwitchReason } from './core/pool/state.js';
 export { type ExpiryWarning } from './credentials/expiry-warnings.js';

@@ -230,6 +230,7 @@ export class Ledger implements LinkOwner {
   #takeState(summary: ExecutionSummary): Tracker {
     const tracker = this.#track(summary.executionId);
     this.#told.add(summary.executionId);
+    tracker.labels = summary.labels ?? {};
     tracker.step(stepOf(summary), this.#known(summary));
     return tracker;
   }
@@ -251,6 +252,21 @@ export class Ledger implements LinkOwner {
       .filter(({ executionId, outcome }) => outcome === undefined && !recorded.has(executionId))
       .filter(({ executionId }) => !this.isReady || !this.#told.has(executionId))
       .map(({ executionId, journalId, createdAt }) => ({ executionId, journalId, createdAt }));
+  }
+
+  /** Executions that have not been decided, as far as the agent has told. */
+  running(): string[] {
+    return [...this.#trackers.values()]
+      .filter(({ state }) => state !== undefined && state !== 'ending' && state !== 'ended')
+      .map(({ executionId }) => executionId);
+  }
+
+  /** Labels an execution was dispatched with; null: the agent does not know it. @throws `agent_unreachable` */
+  async labelsOf(executionId: string): Promise<Readonly<Record<string, string>> | null> {
+    const known = this.find(executionId)?.labels;
+    if (known !== undefined) return known;
+    const answer = await this.ask(executionId);
+    return answer === 'unknown' ? null : (this.find(executionId)?.labels ?? {});
   }
 
   /** How much room there is, counted from what the agent has told. */

@@ -25,6 +25,8 @@ export class Tracker {
   readonly agentId: string;
   /** What the agent remembered when the execution was heard of first; undefined: it had not said. */
   readonly journalId: string | undefined;
+  /** As it was dispatched; undefined: the agent has not told yet. */
+  labels: Readonly<Record<string, string>> | undefined;
   /** When it was heard of first. Epoch ms. */
   readonly createdAt = Date.now();
   readonly #decided = defer<Decision>();
