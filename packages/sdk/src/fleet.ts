@@ -135,6 +135,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
       ...{ store, logger, fleet: options.limits ?? {} },
       ofCredential: (agentId) => this.credentials.limitOf(agentId),
       credentials: () => this.credentials.limited(),
+      isRunning: (executionId) => [...this.#ledgers.values()].some((ledger) => ledger.listed().has(executionId)),
     });
     const limits = this.#limits;
     const settledAfterMs = Math.max(SETTLED_MS_MIN, 2 * this.#timing.requestTimeoutMs);

@@ -24,6 +24,8 @@ export interface LimitsOptions {
   readonly fleet: FleetLimits;
   /** The credential in force on an agent and how many executions may use it; null: there is none, or no limit. */
   readonly ofCredential: (agentId: string) => { id: string; max: number } | null;
+  /** Whether an agent has told of an execution that has not ended. */
+  readonly isRunning: (executionId: string) => boolean;
   /** Ids of the credentials that have a limit. */
   readonly credentials: () => readonly string[];
   readonly logger: Logger;
@@ -77,13 +79,15 @@ export class Limits {
 
   /** Gives back what is held by executions that have ended, or were never known. @returns how many there were */
   async sweep(): Promise<number> {
-    const { store, logger, credentials } = this.#options;
+    const { store, logger, credentials, isRunning } = this.#options;
     let swept = 0;
     for (const name of [FLEET, ...credentials().map(nameOf)]) {
       for (const { executionId, heldForMs } of await store.permits(name)) {
         if (heldForMs < FRESH_MS) continue;
         const record = await store.getExecution(executionId);
         if (record !== undefined && record.conclusion === undefined) continue;
+        // What was presumed lost and is back holds its permits again.
+        if (record?.conclusion?.outcome.status === 'lost' && isRunning(executionId)) continue;
         await store.returnPermit(name, executionId);
         logger.info({ executionId, limit: name }, 'a permit was left behind, and is given back');
         swept += 1;

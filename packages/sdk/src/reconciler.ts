@@ -153,7 +153,7 @@ export class Reconciler {
           if (record?.conclusion !== undefined) ledger.presume(record.conclusion.outcome, record.conclusion.end);
           return;
         case 'adopt':
-          await this.#adopt(ledger, executionId);
+          if (!(await this.#adopt(ledger, executionId))) return;
           report.adopted.push(executionId);
           break;
         case 'relimit':
@@ -181,14 +181,17 @@ export class Reconciler {
     }
   }
 
-  async #adopt(ledger: Ledger, executionId: string): Promise<void> {
+  /** @returns false: it is known already, as one that was presumed lost */
+  async #adopt(ledger: Ledger, executionId: string): Promise<boolean> {
     const { store, limits } = this.#options;
     const { agentId, journalId } = ledger;
     const held = limits.ofAgent(agentId);
+    const isKnown = (await store.getExecution(executionId))?.conclusion !== undefined;
     const record = { executionId, agentId, createdAt: Date.now(), limits: held, ...(journalId && { journalId }) };
-    await store.putExecution(record, 'adopted');
+    if (!isKnown) await store.putExecution(record, 'adopted');
     // It runs already, so there may be more than the limit for a while, and nothing new until there are not.
     await limits.takeAnyway(executionId, held);
+    return !isKnown;
   }
 
   async #isStillUnseen(agentId: string): Promise<boolean> {
