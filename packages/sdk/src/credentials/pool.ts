@@ -1,4 +1,4 @@
-import { type Credential, type CredentialKind, WireError } from '@outrigger/protocol';
+import { type CredentialKind } from '@outrigger/protocol';
 import { needsConfirmation } from '../core/pool/fold.js';
 import { type Standing, standingOf, utilizationOf } from '../core/pool/choose.js';
 import { type Fault, type PoolEvent, type PoolPolicy, type PoolState } from '../core/pool/state.js';
@@ -10,6 +10,7 @@ import { type Logger } from '../logger.js';
 import { type Store } from '../store/store.js';
 import { ExpiryWarnings } from './expiry-warnings.js';
 import { SharedPool } from './shared-pool.js';
+import { Switcher } from './switcher.js';
 import { fingerprintOf, type PooledCredential, type ResolveCredential, Vault } from './vault.js';
 
 /** A credential of the pool, without its secret. Times are epoch ms. */
@@ -45,9 +46,6 @@ export interface CredentialPoolOptions {
 
 type PoolEventName = 'credentialSwitched' | 'credentialsExhausted' | 'credentialExpiring';
 
-/** How soon it is tried again to give an agent what it is to have, and looked whether another host has found something. */
-const AGAIN_MS = 300;
-
 /** How long who changes the pool waits for the store. */
 const WRITTEN_WITHIN_MS = 10_000;
 
@@ -57,10 +55,7 @@ export class CredentialPool {
   readonly #vault: Vault;
   readonly #shared: SharedPool;
   readonly #warnings: ExpiryWarnings;
-  /** Agents that are being given a credential. */
-  readonly #switching = new Map<string, Promise<void>>();
-  #timer: NodeJS.Timeout | undefined;
-  #isClosed = false;
+  readonly #switcher: Switcher;
 
   /** @internal */
   constructor(options: CredentialPoolOptions) {
@@ -72,6 +67,11 @@ export class CredentialPool {
       ...{ store, policy, logger },
       ownCredentials: () => this.#vault.known.map(putOf),
       onChange: (before, after, isOwn) => this.#onChange(before, after, isOwn),
+    });
+    const { leases, ledgers } = options;
+    this.#switcher = new Switcher({
+      ...{ leases, ledgers, logger, vault: this.#vault, shared: this.#shared },
+      onSwitched: (event) => emit('credentialSwitched', event),
     });
   }
 
@@ -171,7 +171,7 @@ export class CredentialPool {
   async checkExpiry(ledger: Ledger): Promise<void> {
     if (this.#expired(ledger) === null) return;
     await this.#shared.take({ is: 'tick' });
-    await this.#switchNow(ledger);
+    await this.#switcher.switchNow(ledger);
     const expired = this.#expired(ledger);
     if (expired === null) return;
     const { credentialId, expiresAt } = expired;
@@ -194,8 +194,7 @@ export class CredentialPool {
 
   /** @internal */
   close(): void {
-    this.#isClosed = true;
-    clearTimeout(this.#timer);
+    this.#switcher.close();
     this.#shared.close();
   }
 
@@ -264,96 +263,7 @@ export class CredentialPool {
       this.#options.emit('credentialsExhausted', { ...after.exhausted });
     }
     this.#warnings.look(after, Date.now());
-    this.#converge();
-  }
-
-  /** Gives every agent that this host reaches what it is to have. */
-  #converge(): void {
-    clearTimeout(this.#timer);
-    let isAgain = false;
-    for (const [agentId, { wanted, need }] of Object.entries(this.#shared.state.agents)) {
-      const ledger = this.#options.ledgers.get(agentId);
-      if (ledger?.isReady !== true) continue;
-      if (wanted !== undefined) void this.#switch(ledger);
-      if (wanted !== undefined || need !== undefined) isAgain = true;
-    }
-    // Another host may find something for an agent that waits, and this one may be the only one that reaches it.
-    if (isAgain && !this.#isClosed) {
-      this.#timer = setTimeout(() => void this.#shared.take({ is: 'tick' }), AGAIN_MS * (0.5 + Math.random()));
-      this.#timer.unref();
-    }
-  }
-
-  async #switch(ledger: Ledger): Promise<void> {
-    try {
-      await this.#switchNow(ledger);
-    } catch (error) {
-      const { agentId } = ledger;
-      this.#options.logger.warn({ agentId, err: error }, 'an agent was not given another credential');
-    }
-  }
-
-  #switchNow(ledger: Ledger): Promise<void> {
-    const { agentId } = ledger;
-    const present = this.#switching.get(agentId);
-    if (present !== undefined) return present;
-    const switching = this.#give(ledger).finally(() => this.#switching.delete(agentId));
-    this.#switching.set(agentId, switching);
-    return switching;
-  }
-
-  async #give(ledger: Ledger): Promise<void> {
-    const { agentId } = ledger;
-    const { agents, credentials } = this.#shared.state;
-    const { wanted, credentialId: from = null } = agents[agentId] ?? {};
-    const fingerprint = wanted && credentials[wanted.credentialId]?.fingerprint;
-    if (wanted === undefined || fingerprint === undefined) return;
-    const credential = await this.#vault.find(wanted.credentialId, fingerprint);
-    if (credential === undefined) {
-      // Another host has it.
-      this.#options.logger.debug({ agentId, credentialId: wanted.credentialId }, 'this host has not got the secret');
-      return;
-    }
-    const swapped = await this.#swap(ledger, credential, wanted.replaces);
-    if (swapped === null) return;
-    const { journalId = '' } = ledger;
-    const inForce = { agentId, journalId, generation: swapped.generation, credentialId: credential.id };
-    await this.#shared.take({ is: 'agent', ...inForce, fingerprint });
-    if (!swapped.changed) return;
-    const event = { agentId, from, to: credential.id, generation: swapped.generation, reason: wanted.why };
-    this.#options.logger.info(event, 'an agent was given another credential');
-    this.#options.emit('credentialSwitched', event);
-  }
-
-  /** @returns null when somebody else was faster, or has the lease */
-  async #swap(
-    ledger: Ledger,
-    credential: Credential,
-    ifGeneration: number | null,
-    above = 0,
-  ): Promise<{ generation: number; changed: boolean } | null> {
-    const { leases } = this.#options;
-    const { agentId, link } = ledger;
-    try {
-      const swapped = await leases.run(
-        agentId,
-        (fence) => link.callNow('swap_credential', { credential, ifGeneration, fence }),
-        above,
-      );
-      return swapped?.result ?? null;
-    } catch (error) {
-      if (!(error instanceof WireError)) throw error;
-      const { fence } = error.data;
-      // A store that was set back issues fences the agent has seen higher ones of.
-      if (error.code === 'stale_fence' && above === 0 && typeof fence === 'number') {
-        return this.#swap(ledger, credential, ifGeneration, fence);
-      }
-      if (error.code !== 'stale_generation') throw error;
-      const { generation, credentialId } = await link.callNow('status', {});
-      const { journalId = '' } = ledger;
-      await this.#shared.take({ is: 'agent', agentId, journalId, generation, credentialId });
-      return null;
-    }
+    this.#switcher.converge();
   }
 }
 

@@ -145,3 +145,16 @@ export interface Store {
   /** Ends what the store holds open. Records of a store that outlives the process stay. */
   close(): Promise<void>;
 }
+
+/** The part of a store that keeps execution records. */
+export type ExecutionStore = Pick<
+  Store,
+  | 'putExecution'
+  | 'withdrawExecution'
+  | 'forgetExecution'
+  | 'getExecution'
+  | 'openExecutions'
+  | 'recordOutcome'
+  | 'releaseClaim'
+  | 'markHandled'
+>;

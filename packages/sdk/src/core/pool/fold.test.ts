@@ -182,6 +182,13 @@ describe('the pool of credentials', () => {
     expect(wantedBy(after([{ ...unknownOn('x'), fingerprint: 'of-a' }], { pool }))).toEqual({ x: 'b' });
   });
 
+  it('knows by what is in force that an agent has what it was to have, though the answer to the swap was lost', () => {
+    const answer = { ...unknownOn('x'), credentialId: 'a' };
+    const pool = after([put('a'), has('x', null, null), answer]);
+    expect(pool.agents['x']).toMatchObject({ generation: 1, fingerprint: 'of-a' });
+    expect(wantedBy(after([put('a', { fingerprint: 'new' })], { pool }))).toEqual({ x: 'a' });
+  });
+
   it('forgets an agent that is gone for good', () => {
     expect(after([put('a'), has('x', 1, 'a'), { is: 'gone', agentId: 'x' }]).agents).toEqual({});
   });

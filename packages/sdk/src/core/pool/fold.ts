@@ -73,7 +73,11 @@ function noteAgent(pool: PoolState, event: PoolEvent & { is: 'agent' }): PoolSta
   if (isOver(pool, event)) return pool;
   const inForce = { generation, credentialId, journalId };
   if (present === undefined || !isIn(present, inForce)) {
-    return withAgent(pool, agentId, { ...inForce, isPinned: present?.isPinned ?? false, fingerprint });
+    // A swap of which the answer was lost shows in what is in force.
+    const isAsWanted = present?.wanted !== undefined && present.wanted.credentialId === credentialId;
+    const given = isAsWanted ? pool.credentials[present.wanted.credentialId]?.fingerprint : undefined;
+    const isPinned = present?.isPinned ?? false;
+    return withAgent(pool, agentId, { ...inForce, isPinned, fingerprint: fingerprint ?? given });
   }
   if (fingerprint === undefined || fingerprint === present.fingerprint) return pool;
   const { wanted, ...rest } = present;

@@ -1,5 +1,11 @@
 import { sdkError } from '../../errors.js';
-import { type Conclusion, type ExecutionKey, type ExecutionRecord, type OpenExecutions, type Store } from '../store.js';
+import {
+  type Conclusion,
+  type ExecutionKey,
+  type ExecutionRecord,
+  type ExecutionStore,
+  type OpenExecutions,
+} from '../store.js';
 import { type Leases } from './leases.js';
 
 interface Claim {
@@ -17,18 +23,8 @@ interface Entry {
   handledUnder: number | null;
 }
 
-type ExecutionMethods =
-  | 'putExecution'
-  | 'withdrawExecution'
-  | 'forgetExecution'
-  | 'getExecution'
-  | 'openExecutions'
-  | 'recordOutcome'
-  | 'releaseClaim'
-  | 'markHandled';
-
 /** Execution records within the process. */
-export function memoryExecutions(leases: Leases, retainedMax: number): Pick<Store, ExecutionMethods> {
+export function memoryExecutions(leases: Leases, retainedMax: number): ExecutionStore {
   const entries = new Map<string, Entry>();
   /** Ids in the order they were handled. */
   const handled = new Set<string>();

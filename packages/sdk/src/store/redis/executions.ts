@@ -1,5 +1,11 @@
 import { sdkError } from '../../errors.js';
-import { type ExecutionKey, type ExecutionRecord, type OpenExecutions, type Store } from '../store.js';
+import {
+  type ExecutionKey,
+  type ExecutionRecord,
+  type ExecutionStore,
+  type OpenExecutions,
+  type Store,
+} from '../store.js';
 import { type RedisClient } from './client.js';
 import { type Keys } from './keys.js';
 import { readConclusion, reading, readLimits, readRecord } from './record.js';
@@ -11,21 +17,11 @@ export interface RetentionOptions {
   readonly ownerMs: number;
 }
 
-type ExecutionMethods =
-  | 'putExecution'
-  | 'withdrawExecution'
-  | 'forgetExecution'
-  | 'getExecution'
-  | 'openExecutions'
-  | 'recordOutcome'
-  | 'releaseClaim'
-  | 'markHandled';
-
 /** Open records that are read at once. */
 const PAGE = 1000;
 
 /** Execution records in Redis. */
-export class RedisExecutions implements Pick<Store, ExecutionMethods> {
+export class RedisExecutions implements ExecutionStore {
   readonly #client: RedisClient;
   readonly #keys: Keys;
   readonly #retention: RetentionOptions;
