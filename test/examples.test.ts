@@ -63,6 +63,27 @@ describe('the quickstart', () => {
   });
 });
 
+describe('the conversation', () => {
+  it('is held with a run, turn by turn, until the run is told that nothing more is to come', async () => {
+    await using sidecar = await startSidecar();
+    const { stdout, exitCode } = await run('examples/talk.ts', {
+      OUTRIGGER_URL: sidecar.url,
+      OUTRIGGER_TOKEN: sidecar.token,
+    });
+    expect(exitCode).toBe(0);
+    expect(stdout.trim().split('\n')).toEqual([
+      'Find out why the test fails, but change nothing yet.',
+      'Now fix it.',
+      'And write a test that would have caught it.',
+      'succeeded',
+    ]);
+  });
+
+  it('is what the README shows', () => {
+    expect(read('README.md')).toContain(read('examples/talk.ts'));
+  });
+});
+
 describe('the swap of a credential', () => {
   it('answers the need of a run whose token is refused, which goes on and succeeds', async () => {
     await using api = await startStandInApi({ accept: ['the-spare-token'] });

@@ -91,6 +91,12 @@ describe('a sidecar holds the conversation that PROTOCOL.md shows', () => {
     await replay('### 12.6 A container that is to be replaced', client);
   });
 
+  it('of a run that is talked to', async () => {
+    await using sidecar = await startSidecar();
+    await using client = await hello(sidecar);
+    await replay('### 12.7 A run that is talked to', client);
+  });
+
   it('of a wrong token (B1)', async () => {
     await using sidecar = await startSidecar();
     const { status, code, message, headers } = await refusedUpgrade(sidecar, { token: 'last-months-control-token' });

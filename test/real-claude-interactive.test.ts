@@ -1,3 +1,6 @@
+import { chmodSync, chownSync, copyFileSync, linkSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type DispatchRequest } from '@outrigger/sdk';
 import { type ApiRequest, refusal, startStandInApi, type Step, text, toolUse } from '@outrigger/sdk/testing';
 import { describe, expect, it } from 'vitest';
@@ -164,4 +167,36 @@ it('a message to 2.1.329 does not pass for answered by the turn that the end of 
   expect(await execution.outcome).toMatchObject({ status: 'succeeded', survivors: 0 });
   expect(api.requests.some(({ prompt }) => prompt === 'one')).toBe(true);
   home.remove();
+});
+
+it.runIf(process.getuid?.() === 0)('a run of another user reads the stdin that it cannot open', async () => {
+  const home = makeFolder();
+  chownSync(home.path, 65534, 65534);
+  const binFolder = mkdtempSync(join(tmpdir(), 'outrigger-bin-'));
+  chmodSync(binFolder, 0o755);
+  const claude = join(binFolder, 'claude');
+  try {
+    linkSync(claudePath('2.1.329'), claude);
+  } catch {
+    copyFileSync(claudePath('2.1.329'), claude);
+  }
+  await using api = await startStandInApi({ respond: ({ prompt }) => text(`answer to ${prompt}`) });
+  await using sidecar = await startRestartable({
+    claude,
+    mode: 'gateway',
+    upstream: api.url,
+    args: ['--run-as=nobody'],
+    env: { HOME: home.path, IS_SANDBOX: '1' },
+  });
+  await using host = await connectFleet(sidecar);
+  const env = { HOME: home.path };
+  const execution = await host.agent.dispatch({ prompt: 'zero', cwd: home.path, env, interactive: true });
+  const texts = execution.text();
+  expect((await texts.next()).value).toBe('answer to zero');
+  await sidecar.restart();
+  await execution.send('one');
+  await execution.end();
+  expect(await execution.outcome).toMatchObject({ status: 'succeeded', result: 'answer to one', survivors: 0 });
+  home.remove();
+  rmSync(binFolder, { recursive: true });
 });

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { accepted } from '../testing/journal-records.js';
 import {
@@ -109,4 +110,85 @@ describe('what was said to a run whose sidecar was killed', () => {
       ['b', 'd', 'b'],
     ]);
   });
+});
+
+/** A CLI that takes one message after the other, and a sidecar that can be killed before and after it has written one. */
+class World {
+  readonly sent: string[] = [];
+  readonly heard: string[] = [];
+  readonly records: JournalRecord[] = [{ ...accepted('a'), request: { prompt: 'talk', interactive: true } }];
+  /** Written and not looked at; then what it has printed. */
+  readonly #pipe: string[] = ['prompt'];
+  readonly #printed: LifecycleEvent[] = [];
+  #state = newLifecycle(limits);
+  #isKilledBeforeWriting = false;
+
+  constructor() {
+    this.records.push({ is: 'starting', id: 'a', attempt: 1, session: 'start', sessionId: 's', start });
+    this.records.push({ is: 'launched', id: 'a', attempt: 1, at: 1, pid: 1, startTime: '1' });
+    [prepared(), launched(1)].forEach((event) => this.#tell(event));
+  }
+
+  send(): void {
+    const messageId = `m${this.sent.length}`;
+    this.sent.push(messageId);
+    this.records.push({ is: 'message', id: 'a', messageId, digest: 'd', text: messageId });
+    this.#tell(message(2, messageId));
+  }
+
+  /** The CLI begins a turn if it can, or ends the one that goes on. */
+  work(): void {
+    if (this.#printed.at(-1) === turnStarted) this.#print(result(3));
+    else if (this.#pipe.length > 0) {
+      this.heard.push(this.#pipe.shift() ?? '');
+      this.#print(turnStarted);
+    }
+  }
+
+  killBeforeNextWrite(): void {
+    this.#isKilledBeforeWriting = true;
+  }
+
+  /** The CLI has looked at what was written by the time the next sidecar is up. */
+  restart(): void {
+    if (this.#printed.at(-1) !== turnStarted) this.work();
+    const execution = foldJournal(recordsOf(foldJournal(this.records))).executions.get('a');
+    if (execution === undefined) throw new Error('it is not known');
+    this.#state = restoreLife(execution, { limits, queueTimeoutMs: 100, nowMs: 4 }).state;
+    [launched(1), ...this.#printed, caughtUp].forEach((event) => this.#tell(event));
+  }
+
+  #print(event: LifecycleEvent): void {
+    this.#printed.push(event);
+    this.#tell(event);
+  }
+
+  #tell(event: LifecycleEvent): void {
+    const before = this.#state;
+    const { state, effects } = step(before, event);
+    this.#state = state;
+    this.records.push(...notesOf({ id: 'a', before, after: state, ends: () => [] }));
+    for (const effect of effects) {
+      if (effect.do !== 'tell_message') continue;
+      if (this.#isKilledBeforeWriting) {
+        this.#isKilledBeforeWriting = false;
+        this.restart();
+        return;
+      }
+      this.#pipe.push(effect.message.messageId);
+    }
+  }
+}
+
+it('R1: whenever the sidecar is killed, each message is heard once and in order', () => {
+  const action = fc.constantFrom('send', 'send', 'work', 'work', 'killBeforeNextWrite', 'restart');
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
+      const world = new World();
+      actions.forEach((name) => world[name as 'send']());
+      for (let n = 0; n < 4 * actions.length + 4; n++) world.work();
+      expect(world.heard).toEqual(['prompt', ...world.sent]);
+    }),
+    { numRuns: 500 },
+  );
 });
