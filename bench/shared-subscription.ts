@@ -102,7 +102,7 @@ async function limitReached(version: ClaudeVersion): Promise<Round> {
   await using pool = await watchPool(fleet.redis.url);
   api.refuse(SHARED.secret, refusal.rateLimited({ claim: 'five_hour', resetsAt: Date.now() + HOUR_MS }));
   writeFileSync(open, '');
-  const outcomes = await Promise.all(executions.map((execution) => execution?.outcome));
+  const outcomes = await Promise.all(executions.map(async (execution) => execution?.outcome));
   // What is told right after the last one goes on.
   await sleep(500);
 
