@@ -80,7 +80,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   R10: { what: 'a Redis script is sent again' },
   R11: { what: 'a host sleeps through its lease' },
   R12: { what: 'the wall clock moves' },
-  R13: { what: 'a thousand agents reconnect at once', waits: 'fleet', isPartlyShown: true },
+  R13: { what: 'a thousand agents reconnect at once' },
   R14: { what: 'one record is garbage' },
   R15: { what: 'the disk is full' },
   R16: { what: 'the last line of the journal is torn' },

@@ -10,10 +10,14 @@ export interface TcpProxyOptions {
 export class TcpProxy implements AsyncDisposable {
   /** Connections so far. */
   connections = 0;
+  /** Bytes towards clients so far. */
+  bytesToClients = 0;
   readonly #server: Server;
   readonly #options: TcpProxyOptions;
   readonly #target: URL;
   readonly #pairs = new Set<[client: Socket, upstream: Socket]>();
+  /** Bytes towards the client after which all connections are cut. */
+  #budget = Number.POSITIVE_INFINITY;
   #isSilent = false;
 
   private constructor(target: string, options: TcpProxyOptions) {
@@ -36,6 +40,11 @@ export class TcpProxy implements AsyncDisposable {
   /** Breaks every connection there is. */
   cut(): void {
     for (const pair of this.#pairs) pair.forEach((socket) => socket.resetAndDestroy());
+  }
+
+  /** Breaks every connection there is after so many more bytes towards the clients; what is behind them is lost. */
+  cutAfter(bytes: number): void {
+    this.#budget = bytes;
   }
 
   /** From now on the connections there are carry nothing, or nothing that way, without a word; new ones work. */
@@ -71,6 +80,14 @@ export class TcpProxy implements AsyncDisposable {
     client.on('data', (chunk) => upstream.write(chunk));
     upstream.on('data', (chunk: Buffer) => {
       if (budget <= 0) return;
+      this.bytesToClients += chunk.length;
+      if (chunk.length > this.#budget) {
+        client.write(chunk.subarray(0, this.#budget));
+        this.#budget = Number.POSITIVE_INFINITY;
+        for (const each of this.#pairs) each.forEach((socket) => socket.destroySoon());
+        return;
+      }
+      this.#budget -= chunk.length;
       client.write(chunk.subarray(0, Math.max(0, budget)));
       budget -= chunk.length;
       // A FIN behind the last byte, as a reset would take back what is still on its way.
