@@ -53,6 +53,17 @@ describe('fleet.dispatch', () => {
     });
   });
 
+  it('starts one run for an id that is dispatched twice at once, with other agents to choose from each time', async () => {
+    await using host = await startFleet(['a', 'b']);
+    const request = { executionId: 'run', prompt: HANGING };
+    const executions = await Promise.all(
+      ['0', '1'].map((number) => host.fleet.dispatch({ ...request, agentLabels: { number } })),
+    );
+    expect(new Set(executions.map(({ agentId }) => agentId)).size).toBe(1);
+    // Nothing is left behind where it might have run as well.
+    await fill(host.fleet, ['other']);
+  });
+
   it('takes only agents that carry the labels', async () => {
     await using host = await startFleet(['a', 'b']);
     const execution = await host.fleet.dispatch({ prompt: HANGING, agentLabels: { number: '1' } });

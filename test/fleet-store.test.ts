@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { createFleet, type Fleet, type FleetOptions, type Outcome } from '@outrigger/sdk';
 import { redisStore } from '@outrigger/sdk/redis';
 import { Redis } from 'ioredis';
@@ -252,6 +253,22 @@ describe('a Redis that fails', () => {
     expect(await answerLost(() => store.writeDocument('doc', change))).toBe(true);
     await direct.quit();
     await store.close();
+  });
+});
+
+describe('a Redis that refuses the password', () => {
+  it('is told of without it, in the log and in errors', async () => {
+    const told: unknown[] = [];
+    const note = (context: object) => void told.push(context);
+    const logger = { debug: note, info: note, warn: note, error: note };
+    const login = { username: 'nobody', password: 'a-wrong-secret' };
+    for (const url of [redis.url, [redis.url]]) {
+      const store = redisStore({ url, redis: login, logger, deadlineMs: 500 });
+      await store.id().catch((error: unknown) => told.push(error));
+      await store.close();
+    }
+    expect(told).not.toEqual([]);
+    expect(inspect(told, { depth: Infinity, showHidden: true })).not.toContain('a-wrong-secret');
   });
 });
 

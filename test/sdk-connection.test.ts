@@ -3,9 +3,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { createFleet } from '@outrigger/sdk';
+import { createFleet, memoryStore } from '@outrigger/sdk';
 import { describe, expect, it } from 'vitest';
-import { collect, connectFleet, nextEvent, script } from './support/fleet.js';
+import { collect, connectFleet, nextEvent, script, signal } from './support/fleet.js';
 import { temporaryFolder } from './support/runs.js';
 import { startSidecar } from './support/sidecar.js';
 import { TcpProxy } from './support/tcp-proxy.js';
@@ -200,11 +200,22 @@ describe('closing a fleet', () => {
     await fleet.close();
   });
 
+  it('ends a connect that waits for the store as well, and connects to nothing afterwards', async () => {
+    await using sidecar = await startSidecar();
+    const answer = signal();
+    const store = { ...memoryStore(), id: () => answer.given.then(() => 'store') };
+    const fleet = createFleet({ store });
+    const connecting = expect(fleet.connect(sidecar)).rejects.toMatchObject({ code: 'fleet_closed' });
+    await fleet.close();
+    answer.give();
+    await connecting;
+  });
+
   it('leaves nothing that keeps a process alive, and no rejection that nobody handles', async () => {
     await using sidecar = await startSidecar();
     await using proxy = await TcpProxy.to(sidecar.url);
     const program = `
-      import { createFleet } from '@outrigger/sdk';
+      import { createFleet, memoryStore } from '@outrigger/sdk';
       const fleet = createFleet({ onOutcome: () => Promise.reject(new Error('not now')) });
       const [url, token, prompt] = process.argv.slice(1);
       const agent = await fleet.connect({ url, token });

@@ -59,6 +59,19 @@ describe('an execution', () => {
     expect(await collect(execution.text({ commit: 'message' }))).toEqual(['hi']);
   });
 
+  it('says where it is in its life, also to a host that heard of it later', async () => {
+    const end = gate();
+    await using host = await connectFleet(sidecar);
+    const execution = await host.agent.dispatch({ prompt: script({ do: 'init' }, end.step, { do: 'result' }) });
+    await expect.poll(() => execution.state).toBe('running');
+    await using later = await connectFleet(sidecar);
+    expect((await later.fleet.execution(execution.id)).state).toBe('running');
+    end.open();
+    await execution.outcome;
+    expect(execution.state).toBe('ended');
+    expect((await host.fleet.execution(execution.id)).state).toBe('ended');
+  });
+
   it('has an outcome even when nobody reads its output', async () => {
     await using host = await connectFleet(sidecar);
     const execution = await host.agent.dispatch({ prompt: script({ do: 'fill', bytes: 5_000_000 }, { do: 'result' }) });

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Outcome } from '@outrigger/protocol';
+import { type ExecutionState, type Outcome } from '@outrigger/protocol';
 import { type Decision, type ExecutionEvent } from './events.js';
 import { type Ledger } from './ledger.js';
 import { readEvents } from './reading/events.js';
@@ -45,6 +45,11 @@ export class Execution implements AsyncDisposable {
 
   get agentId(): string {
     return this.#tracker.agentId;
+  }
+
+  /** Where it is in its life, as its agent has told last; `ended` also once its outcome is stored. Undefined: not told yet. */
+  get state(): ExecutionState | undefined {
+    return this.#tracker.outcome === undefined ? this.#tracker.state : 'ended';
   }
 
   /** Status and reason, before cleanup is done. Rejects only with `fleet_closed`. */

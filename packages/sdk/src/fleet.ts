@@ -186,6 +186,8 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
       },
     });
     await Promise.all([this.#pooled, this.#learnStoreId()]);
+    // Closed meanwhile: a link that is opened now would stay open.
+    this.#refuseClosed();
     this.#links.add(link);
     void link.over.then(() => this.#links.delete(link));
     const { agentId } = await link.open();

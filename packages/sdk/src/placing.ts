@@ -40,6 +40,9 @@ export async function dispatchAnywhere(
     try {
       return await placeOn(places, ledgers, context, { executionId, request });
     } catch (error) {
+      // Whoever dispatched it at the same time was first, and had other agents to choose from.
+      const owner = ownerIn(error);
+      if (owner !== null) return onItsAgent(ledgers, context, owner, { executionId, request });
       if (!isLimit(error)) throw error;
       const { whenBusy = 'refuse' } = request;
       const ledger = ledgers.get(best.agentId);
@@ -110,6 +113,13 @@ function skip(ledger: Ledger, executionId: string, { message }: Error): Executio
 
 function placesOf(ledgers: ReadonlyMap<string, Ledger>): Place[] {
   return [...ledgers.values()].filter(({ isReady }) => isReady).map((ledger) => ledger.place);
+}
+
+/** The agent that has the id already; null: the error says something else. */
+function ownerIn(error: unknown): string | null {
+  if (!(error instanceof OutriggerError) || error.code !== 'wrong_agent') return null;
+  const { agentId } = error.data;
+  return typeof agentId === 'string' ? agentId : null;
 }
 
 function isLimit(error: unknown): error is OutriggerError {

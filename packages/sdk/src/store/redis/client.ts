@@ -40,7 +40,7 @@ export class RedisClient {
       this.#client.defineCommand(name, { lua, numberOfKeys });
     }
     // The caller of each command is told; here it is for the log.
-    this.#client.on('error', (error: Error) => logger.warn({ err: error }, 'redis connection'));
+    this.#client.on('error', (error: Error) => logger.warn({ err: withoutCommand(error) }, 'redis connection'));
   }
 
   /** @throws `store_unavailable` */
@@ -59,7 +59,7 @@ export class RedisClient {
       return await Promise.race([ask(this.#client), late]);
     } catch (error) {
       const { message } = error as Error;
-      throw sdkError('store_unavailable', `redis: ${message}`, { cause: error });
+      throw sdkError('store_unavailable', `redis: ${message}`, { cause: withoutCommand(error) });
     } finally {
       clearTimeout(timer);
     }
@@ -72,6 +72,14 @@ export class RedisClient {
     clearTimeout(timer);
     this.#client.disconnect();
   }
+}
+
+/** What ioredis rejects with carries the command and its arguments, which for AUTH are the password. */
+function withoutCommand(error: unknown): unknown {
+  for (let each = error; each instanceof Error; each = (each as { lastNodeError?: unknown }).lastNodeError) {
+    delete (each as { command?: unknown }).command;
+  }
+  return error;
 }
 
 function readNode(url: string): ClusterNode {
