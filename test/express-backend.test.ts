@@ -65,7 +65,7 @@ describe('a task', () => {
     expect(textsOf(first)).toEqual(['One.']);
     await first[Symbol.asyncDispose]();
     await one.logged('stream closed', (line) => line['id'] === 'followed');
-    expect(await stateOf(two, 'followed')).toEqual({ ...posted.body, state: 'running' });
+    await expect.poll(() => stateOf(two, 'followed')).toEqual({ ...posted.body, state: 'running' });
 
     await using second = await two.follow('followed', first.lastEventId);
     end.open();
@@ -190,7 +190,7 @@ describe('a process of the backend', () => {
     await using three = await start();
     expect(await stateOf(three, 'orphaned')).toMatchObject({ state: 'ended' });
     expect(timesStored('orphaned', one, two, three)).toBe(1);
-    expect(stores).toHaveLength(1);
+    await expect.poll(() => stores).toHaveLength(1);
     monitor.disconnect();
     redis.disconnect();
   });
