@@ -13,6 +13,8 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           globalSetup: ['test/support/global-setup.ts'],
           testTimeout: 60_000,
+          // Real processes on a busy machine take their time; what never comes fails all the same.
+          expect: { poll: { timeout: 20_000 } },
           hookTimeout: 60_000,
         },
       },

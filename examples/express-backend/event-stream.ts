@@ -38,6 +38,7 @@ export class EventStream {
     response.status(200).set({
       'Content-Type': 'text/event-stream',
       'Cache-Control': 'no-cache, no-transform',
+      Connection: 'close', // or a process that stops would wait for the next request
       'X-Accel-Buffering': 'no', // of nginx, which would keep events back
     });
     response.write('retry: 1000\n\n');
