@@ -333,7 +333,7 @@ function withoutTimes(hash: Record<string, string>): object {
 async function blockedHosts(): Promise<Result> {
   await using redis = await startRedis();
   const faults: string[] = [];
-  await eachOf(6, async (n) => {
+  await eachOf(4, async (n) => {
     const holdMs = Math.round(400 + Math.random() * 400);
     const said = await blockHost(redis.url, `blocked-${n}`, holdMs);
     if (JSON.stringify(said) !== JSON.stringify(REFUSED)) faults.push(JSON.stringify({ n, holdMs, said }));

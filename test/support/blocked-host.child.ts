@@ -8,7 +8,8 @@ import { redisStore } from '@outrigger/sdk/redis';
 import { outcomeOf } from '../../packages/sdk/src/store/contract-values.js';
 
 const [url = '', prefix = '', agentId = '', ms = '0'] = process.argv.slice(2);
-const store = redisStore({ url, prefix });
+// Where the machine is busy the first answer takes its time; what is tested begins after that.
+const store = redisStore({ url, prefix, deadlineMs: 60_000 });
 const mine = { holder: 'blocked', ttlMs: Number(ms) };
 const end = { attempt: 1, stdout: 0, stderr: 0 };
 const open = { agentId, executionId: 'open', createdAt: 1 };

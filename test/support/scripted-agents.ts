@@ -25,6 +25,8 @@ interface ScriptedAgent {
 export interface ScriptedAgentsOptions {
   /** @default 1 */
   agents?: number;
+  /** Called when a host tries to connect, also while the network is down. */
+  onAttempt?: () => void;
   /** Called when a host has connected, and when it has acknowledged an outcome. */
   onHello?: (agentId: string) => void;
   onAck?: (agentId: string, executionId: string) => void;
@@ -49,6 +51,7 @@ export class ScriptedAgents implements AsyncDisposable {
     const byPath = new Map(this.#agents.map((agent) => [`/${agent.agentId}`, agent]));
     this.#http.on('upgrade', (request, socket, head) => {
       const agent = byPath.get(request.url ?? '');
+      options.onAttempt?.();
       if (this.#isAway || agent === undefined) socket.destroy();
       else this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => this.#accept(agent, webSocket));
     });
