@@ -42,6 +42,18 @@ describe('redisStore', () => {
     );
   });
 
+  it('leases to who asks before its connection is there', async () => {
+    await using server = await startRedis();
+    const store = redisStore({ url: server.url });
+    const lease = () => store.acquireLease('agent', { holder: 'host', ttlMs: 60_000 });
+    const fence = await lease();
+    expect(fence).toBeGreaterThan(0);
+    await server.kill();
+    await server.start();
+    expect(await lease()).toBeGreaterThan(fence ?? 0);
+    await store.close();
+  });
+
   it('fails every call in time while there is no server, and the secret of its URL is in no message', async () => {
     const store = redisStore({ url: 'redis://:hunter2@127.0.0.1:1', deadlineMs: 100 });
     const calls = [store.id(), store.getExecution('a'), store.acquireLease('a', { holder: 'h', ttlMs: 1000 })];

@@ -81,7 +81,10 @@ export class Reconciler {
       );
       report.open = open.length;
       const actions = await this.#decide(ledger, open, report);
-      await this.#apply(ledger, actions, { report, records });
+      await this.#apply(ledger, actions, {
+        report,
+        records: new Map(records.map((record) => [record.executionId, record])),
+      });
     } catch (error) {
       logger.warn({ agentId: ledger.agentId, err: error }, 'the agent was not reconciled');
       report.failed.push({ error });
@@ -126,7 +129,7 @@ export class Reconciler {
   async #apply(
     ledger: Ledger,
     actions: readonly ReconcileAction[],
-    { report, records }: { report: AgentReport; records: readonly ExecutionRecord[] },
+    { report, records }: { report: AgentReport; records: ReadonlyMap<string, ExecutionRecord> },
   ): Promise<void> {
     if (actions.length === 0) return;
     const applied = await this.#options.leases.run(ledger.agentId, async (fence) => {
@@ -138,13 +141,13 @@ export class Reconciler {
   async #applyOne(
     ledger: Ledger,
     action: ReconcileAction,
-    context: { fence: number; report: AgentReport; records: readonly ExecutionRecord[] },
+    context: { fence: number; report: AgentReport; records: ReadonlyMap<string, ExecutionRecord> },
   ): Promise<void> {
     const { fence, report, records } = context;
     const { store, limits, logger } = this.#options;
     const { agentId } = ledger;
     const executionId = 'execution' in action ? action.execution.executionId : action.executionId;
-    const record = records.find((candidate) => candidate.executionId === executionId);
+    const record = records.get(executionId);
     try {
       switch (action.do) {
         case 'ask':
@@ -227,9 +230,10 @@ function openOf({ executionId, createdAt, journalId, limits = [], conclusion }: 
 }
 
 async function inParallel<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<void>): Promise<void> {
-  const waiting = [...items];
+  // Taken from by all workers. Shifting a long array would move all the others each time.
+  const waiting = items.values();
   const worker = async () => {
-    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await work(item);
+    for (const item of waiting) await work(item);
   };
   await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker));
 }

@@ -1,3 +1,4 @@
+import { type EventEmitter } from 'node:events';
 import { Cluster, type ClusterNode, Redis, type RedisOptions } from 'ioredis';
 import { sdkError } from '../../errors.js';
 import { type Logger } from '../../logger.js';
@@ -11,7 +12,10 @@ export interface RedisClientOptions {
   readonly redis: RedisOptions;
   readonly deadlineMs: number;
   readonly logger: Logger;
-  /** Whether what is asked while the connection is down waits for the next one. */
+  /**
+   * Whether what was asked may be carried out after its caller has given up: it is in a queue while the connection is down, and
+   * sent again by the next one. Otherwise it is asked once there is a connection, and fails with that.
+   */
   readonly isPatient: boolean;
 }
 
@@ -22,9 +26,11 @@ const QUIT_MS = 1000;
 export class RedisClient {
   readonly #client: Redis | Cluster;
   readonly #deadlineMs: number;
+  readonly #isPatient: boolean;
 
   constructor({ url, redis, deadlineMs, logger, isPatient }: RedisClientOptions) {
     this.#deadlineMs = deadlineMs;
+    this.#isPatient = isPatient;
     const common = {
       enableOfflineQueue: isPatient,
       autoResendUnfulfilledCommands: isPatient,
@@ -52,17 +58,31 @@ export class RedisClient {
   /** @throws `store_unavailable` */
   async call<T>(ask: (client: Redis | Cluster) => Promise<T>): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
+    const over = new AbortController();
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error(`no answer within ${this.#deadlineMs} ms`)), this.#deadlineMs);
     });
     try {
+      if (!this.#isPatient) await Promise.race([this.#connected(over.signal), late]);
       return await Promise.race([ask(this.#client), late]);
     } catch (error) {
       const { message } = error as Error;
       throw sdkError('store_unavailable', `redis: ${message}`, { cause: withoutCommand(error) });
     } finally {
       clearTimeout(timer);
+      over.abort();
     }
+  }
+
+  /** Resolves when there is a connection; never after `signal`. */
+  async #connected(signal: AbortSignal): Promise<void> {
+    const client: EventEmitter = this.#client;
+    if (this.#client.status === 'ready') return;
+    await new Promise<void>((resolve) => {
+      const onReady = () => resolve();
+      client.once('ready', onReady);
+      signal.addEventListener('abort', () => client.off('ready', onReady));
+    });
   }
 
   async close(): Promise<void> {
