@@ -6,8 +6,13 @@ import { type Store } from '../store/store.js';
 
 const DOCUMENT = 'credentials';
 
-/** Between tries when the store fails, or another host was faster. Milliseconds, up to so much. */
+/** Between tries when the store fails. Milliseconds, up to so much. */
 const RETRY_MS = 500;
+/** The same when another host was faster: as long as a few more of its writes take. */
+const OVERTAKEN_MS = 20;
+
+/** What came of a try: the events are taken, another host was faster, or the store has failed. */
+type Try = 'taken' | 'overtaken' | 'failed';
 
 export interface SharedPoolOptions {
   readonly store: Store;
@@ -55,18 +60,19 @@ export class SharedPool {
     this.#isBusy = true;
     while (this.#waiting.length > 0 && !this.#isClosed) {
       const batch = [...this.#waiting];
-      if (await this.#try(batch.map(({ event }) => event))) {
+      const came = await this.#try(batch.map(({ event }) => event));
+      if (came === 'taken') {
         this.#waiting = this.#waiting.slice(batch.length);
         for (const { done } of batch) done();
       } else {
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS * Math.random()));
+        const upToMs = came === 'overtaken' ? OVERTAKEN_MS : RETRY_MS;
+        await new Promise((resolve) => setTimeout(resolve, upToMs * Math.random()));
       }
     }
     this.#isBusy = false;
   }
 
-  /** @returns whether the events are taken */
-  async #try(events: readonly PoolEvent[]): Promise<boolean> {
+  async #try(events: readonly PoolEvent[]): Promise<Try> {
     const { store, policy, ownCredentials, logger, onChange } = this.#options;
     try {
       const { value, version: ifVersion } = await store.readDocument(DOCUMENT);
@@ -79,15 +85,15 @@ export class SharedPool {
       );
       const isOwn = next !== present;
       if (isOwn && !(await store.writeDocument(DOCUMENT, { value: next, ifVersion, version: randomUUID() }))) {
-        return false;
+        return 'overtaken';
       }
       const before = isOwn ? present : this.#state;
       this.#state = next;
       onChange(before, next, isOwn);
-      return true;
+      return 'taken';
     } catch (error) {
       logger.warn({ err: error }, 'the pool of credentials cannot be read or written');
-      return false;
+      return 'failed';
     }
   }
 }
