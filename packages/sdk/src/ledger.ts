@@ -360,6 +360,13 @@ export class Ledger implements LinkOwner {
     else if (mayAcknowledge && this.isReady) await this.#acknowledge(executionId);
   }
 
+  /** The agent never had it, or has long forgotten it: who reads it is told, and it is not asked for again. */
+  forget(executionId: string): void {
+    const message = `execution ${executionId} is not known to agent ${this.agentId}`;
+    this.find(executionId)?.forget(sdkError('unknown_execution', message, { data: { executionId } }));
+    this.#drop(executionId);
+  }
+
   #drop(executionId: string): void {
     this.#trackers.delete(executionId);
     this.#told.delete(executionId);

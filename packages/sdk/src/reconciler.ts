@@ -175,6 +175,7 @@ export class Reconciler {
         case 'forget':
           await store.forgetExecution({ executionId, agentId, createdAt: action.execution.createdAt }, fence);
           await limits.giveBack(executionId, record?.limits ?? []);
+          ledger.forget(executionId);
           report.forgotten.push(executionId);
       }
       logger.info({ agentId, executionId, ...action }, `reconciled: ${action.do}`);
