@@ -99,6 +99,23 @@ describe('fleet.dispatch', () => {
     await expect.poll(() => outcomes).toHaveLength(3);
   });
 
+  it('of an id that has ended says how, though a limit of the fleet is used up', async () => {
+    await using host = await startFleet(['a', 'b'], { limits: { maxExecutions: 1 } });
+    const request = { executionId: 'done', prompt: script({ do: 'result' }) };
+    const execution = await host.fleet.dispatch(request);
+    await execution.outcome;
+    await expect
+      .poll(() =>
+        fill(host.fleet, ['running']).then(
+          () => true,
+          () => false,
+        ),
+      )
+      .toBe(true);
+    const again = await host.fleet.dispatch(request);
+    expect(await again.outcome).toMatchObject({ status: 'succeeded' });
+  });
+
   it('treats a limit of the fleet in the same way: refused, recorded, or waited for (D1)', async () => {
     const outcomes: Outcome[] = [];
     const onOutcome = (outcome: Outcome) => void outcomes.push(outcome);

@@ -45,7 +45,10 @@ export async function dispatchOn(
     };
     await store.putExecution({ ...record, ...(before && { journalId: before }) }, dispatchId);
     try {
-      await limits.take(executionId, agentId);
+      await limits.take(executionId, agentId).catch(async (error: unknown) => {
+        // What has ended needs none: the agent says how, and starts nothing.
+        if ((await store.getExecution(executionId))?.conclusion === undefined) throw error;
+      });
       const summary = await link.request(prepared);
       const { journalId } = ledger;
       // Another sidecar than was asked first has it.
