@@ -168,12 +168,11 @@ describe('a process of the backend', () => {
     await using one = await start();
     await using two = await start();
     const end = gate('orphaned');
-    const stores: unknown[] = [];
+    const stores: string[] = [];
     const redis = new Redis(fleet.redis.url);
-    const monitor = await redis.monitor();
-    monitor.on('monitor', (_time: string, [command, key]: string[]) => {
-      if (command === 'set' && key === 'backend:outcome:orphaned') stores.push(key);
-    });
+    await redis.config('SET', 'notify-keyspace-events', 'K$');
+    await redis.subscribe('__keyspace@0__:backend:outcome:orphaned');
+    redis.on('message', (_channel: string, command: string) => stores.push(command));
     await one.post({
       id: 'orphaned',
       prompt: script({ do: 'init' }, says('One.'), says('Two.'), end.step, { do: 'result' }),
@@ -192,8 +191,7 @@ describe('a process of the backend', () => {
     await using three = await start();
     expect(await stateOf(three, 'orphaned')).toMatchObject({ state: 'ended' });
     expect(timesStored('orphaned', one, two, three)).toBe(1);
-    await expect.poll(() => stores).toHaveLength(1);
-    monitor.disconnect();
+    await expect.poll(() => stores).toEqual(['set']);
     redis.disconnect();
   });
 
