@@ -1,5 +1,5 @@
-import { createFleet, type Fleet, type Outcome } from '@outrigger/sdk';
-import { describe, expect, it } from 'vitest';
+import { createFleet, type Fleet, memoryStore, type Outcome, type Store } from '@outrigger/sdk';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { script } from './support/fleet.js';
 import { startSidecar } from './support/sidecar.js';
 
@@ -133,5 +133,45 @@ describe('fleet.dispatch', () => {
     await expect
       .poll(() => outcomes.map(({ executionId }) => executionId).sort())
       .toEqual(['queue', 'running', 'skip']);
+  });
+});
+
+describe('a host that stands still in the middle of a dispatch', () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  /** A store in which, ten minutes later, somebody else has forgotten the dispatch before it is sent. */
+  function overtaken(afterwards: (store: Store) => Promise<void> = () => Promise.resolve()): Store {
+    const store = memoryStore();
+    return {
+      ...store,
+      takePermit: async (limit, executionId, max) => {
+        const record = await store.getExecution(executionId);
+        if (record === undefined) throw new Error('a permit is taken before anything is written down');
+        vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 10 * 60_000 });
+        const fence = await store.acquireLease(record.agentId, { holder: 'another host', ttlMs: 60_000 });
+        await store.forgetExecution(record, fence ?? 0);
+        await afterwards(store);
+        return store.takePermit(limit, executionId, max);
+      },
+    };
+  }
+
+  it('writes it down again, as another host may have forgotten it', async () => {
+    const store = overtaken();
+    await using host = await startFleet(['a'], { store, limits: { maxExecutions: 1 } });
+    await fill(host.fleet, ['run']);
+    expect(await store.getExecution('run')).toMatchObject({ agentId: 'a' });
+  });
+
+  it('does not start it a second time when it went to another agent meanwhile (I1)', async () => {
+    const store = overtaken((shared) =>
+      shared.putExecution({ executionId: 'run', agentId: 'elsewhere', createdAt: Date.now() }, 'another dispatch'),
+    );
+    await using host = await startFleet(['a'], { store, limits: { maxExecutions: 2 } });
+    await expect(fill(host.fleet, ['run'])).rejects.toMatchObject({ code: 'agent_closed' });
+    // The one slot is free.
+    await fill(host.fleet, ['other']);
   });
 });

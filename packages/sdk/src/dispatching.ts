@@ -12,6 +12,8 @@ export interface DispatchContext {
   readonly store: Store;
   readonly limits: Limits;
   readonly pool: CredentialPool;
+  /** A record that is older than this, and that its agent does not know, is forgotten. Milliseconds. */
+  readonly settledAfterMs: number;
   readonly logger: Logger;
 }
 
@@ -23,7 +25,7 @@ export interface DispatchContext {
  */
 export async function dispatchOn(
   ledger: Ledger,
-  { store, limits, pool, logger }: DispatchContext,
+  { store, limits, pool, settledAfterMs, logger }: DispatchContext,
   { executionId, request }: { executionId: string; request: DispatchRequest },
 ): Promise<Execution> {
   const { link, agentId } = ledger;
@@ -33,7 +35,7 @@ export async function dispatchOn(
   return ledger.whileDispatching(executionId, async () => {
     const { journalId: before } = ledger;
     const held = limits.ofAgent(agentId);
-    const record = { executionId, agentId, createdAt: Date.now(), limits: held };
+    let record = { executionId, agentId, createdAt: Date.now(), limits: held };
     const undo = async () => {
       try {
         await store.withdrawExecution(record, dispatchId);
@@ -43,12 +45,18 @@ export async function dispatchOn(
         logger.warn({ agentId, executionId, err: error }, 'a dispatch that was refused was not taken back');
       }
     };
-    await store.putExecution({ ...record, ...(before && { journalId: before }) }, dispatchId);
+    const writeDown = async () => {
+      record = { ...record, createdAt: Date.now() };
+      await store.putExecution({ ...record, ...(before && { journalId: before }) }, dispatchId);
+    };
+    await writeDown();
     try {
       await limits.take(executionId, agentId).catch(async (error: unknown) => {
         // What has ended needs none: the agent says how, and starts nothing.
         if ((await store.getExecution(executionId))?.conclusion === undefined) throw error;
       });
+      // A host that stood still may find that another one has forgotten the record, and given the id to another agent.
+      while (Date.now() - record.createdAt >= settledAfterMs / 2) await writeDown();
       const summary = await link.request(prepared);
       const { journalId } = ledger;
       // Another sidecar than was asked first has it.

@@ -42,6 +42,8 @@ class World {
   /** The outcome of each execution that is no presumption, as it was stored first. */
   readonly final = new Map<string, Outcome>();
   readonly seenAtMs = new Map<string, number>();
+  /** Outcomes that a host is about to handle, by host, agent and execution. */
+  readonly #underWay = new Set<string>();
   dispatches = 0;
   journals = 0;
   ends = 0;
@@ -59,17 +61,23 @@ class World {
   ): Promise<void> {
     const agent = this.agent(agentId);
     const dispatchId = `d${this.dispatches++}`;
-    const record = { executionId, agentId, createdAt: Date.now(), journalId: agent.journalId, limits: [LIMIT] };
-    try {
-      await this.store.putExecution(record, dispatchId);
-    } catch (error) {
-      expect(error).toMatchObject({ code: 'wrong_agent' });
-      return;
-    }
-    if (diesAfter === 1) return;
+    const { journalId } = agent;
+    let record = { executionId, agentId, createdAt: Date.now(), journalId, limits: [LIMIT] };
+    const writeDown = async () => {
+      record = { ...record, createdAt: Date.now() };
+      return this.store.putExecution(record, dispatchId).then(
+        () => true,
+        (error: unknown) => {
+          expect(error).toMatchObject({ code: 'wrong_agent' });
+          return false;
+        },
+      );
+    };
+    if (!(await writeDown()) || diesAfter === 1) return;
     await meanwhile();
     const isTaken = await this.store.takePermit(LIMIT, executionId, PERMITS_MAX);
     if (diesAfter === 2 || (isTaken && !agent.isReachable)) return;
+    while (Date.now() - record.createdAt >= LIMITS.settledAfterMs / 2) if (!(await writeDown())) return;
     if (isTaken && !isRefused) {
       if (!agent.known.has(executionId)) agent.known.set(executionId, {});
       return;
@@ -99,6 +107,15 @@ class World {
 
   /** @returns whether it may be acknowledged */
   async conclude(
+    ...[holder, agentId, outcome, options]: Parameters<World['concludeOnce']>
+  ): ReturnType<World['concludeOnce']> {
+    const key = `${holder} ${agentId} ${outcome.executionId}`;
+    if (this.#underWay.has(key)) return false;
+    this.#underWay.add(key);
+    return this.concludeOnce(holder, agentId, outcome, options).finally(() => this.#underWay.delete(key));
+  }
+
+  async concludeOnce(
     holder: string,
     agentId: string,
     outcome: Outcome,

@@ -138,10 +138,12 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
       isRunning: (executionId) => [...this.#ledgers.values()].some((ledger) => ledger.listed().has(executionId)),
     });
     const limits = this.#limits;
-    const settledAfterMs = Math.max(SETTLED_MS_MIN, 2 * this.#timing.requestTimeoutMs);
     this.#upkeep = new Upkeep({
       ...{ store, logger, limits, intervalMs, lostAfterMs },
-      reconciler: new Reconciler({ store, leases, limits, lostAfterMs, settledAfterMs, logger }),
+      reconciler: new Reconciler({
+        ...{ store, leases, limits, lostAfterMs, logger },
+        settledAfterMs: this.#settledAfterMs,
+      }),
       ledgers: this.#ledgers,
       ledgerOf: (agentId) => this.#ledger(agentId),
       onRound: async () => {
@@ -300,9 +302,14 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
     }
   }
 
+  get #settledAfterMs(): number {
+    return Math.max(SETTLED_MS_MIN, 2 * this.#timing.requestTimeoutMs);
+  }
+
   get #context(): DispatchContext {
     const { credentials: pool } = this;
-    return { store: this.#store, limits: this.#limits, pool, logger: this.#logger };
+    const settledAfterMs = this.#settledAfterMs;
+    return { store: this.#store, limits: this.#limits, pool, settledAfterMs, logger: this.#logger };
   }
 
   #ledger(agentId: string): Ledger {
