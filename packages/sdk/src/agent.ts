@@ -14,6 +14,7 @@ import { whileDrained, type WhileDrainedOptions } from './while-drained.js';
  */
 export type AgentStatus = Omit<Result<'status'>, 'execution'>;
 
+/** When another credential may take the place of the one in force. */
 export interface SwapOptions {
   /**
    * Swaps only while this generation is in force, e.g. the one that `credentialNeeded` names; null: only while there is no
@@ -148,6 +149,7 @@ export class Agent implements AsyncDisposable {
     await this.#ledger.detach(sdkError('agent_closed', `the connection to agent ${this.id} was closed`));
   }
 
+  /** As {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
