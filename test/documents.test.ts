@@ -182,6 +182,14 @@ describe('operations.md', () => {
     expect(written.map(([name = '', value = '']) => [name, valueOf(value)])).toEqual(expected);
   });
 
+  it('has each event of a fleet, and no other', () => {
+    const declared = /interface FleetEvents \{(.*?)^\}/ms.exec(read('packages/sdk/src/events.ts'))?.[1] ?? '';
+    const names = [...declared.matchAll(/^ {2}(\w+): \[/gm)].map(([, name = '']) => name);
+    expect(names.length).toBeGreaterThan(10);
+    const written = rowsOf(sectionOf(page, '## What to watch')).map(([name]) => name);
+    expect(written.toSorted()).toEqual(names.toSorted());
+  });
+
   it('has options of the SDK with the defaults that their docstrings give', () => {
     const sources = ['fleet.ts', 'link/timing.ts', 'store/redis/redis-store.ts'];
     const source = sources.map((path) => read(`packages/sdk/src/${path}`)).join('\n');
