@@ -9,7 +9,8 @@ const agent = await fleet.connect({
 });
 fleet.on('drainProgress', ({ state, remaining }) => console.log([state, ...remaining].join(' ')));
 
-// Yours: e.g. `docker compose up --detach --force-recreate agent-7`. It has to keep URL, token, agent id and state folder.
+// Yours: e.g. `docker compose up --detach --force-recreate agent-7`. It has to keep URL, token, agent id and, for outcomes that
+// nobody has taken yet, the state folder.
 const [file = 'true', ...args] = (process.env['REPLACE_COMMAND'] ?? '').split(' ');
 
 try {
