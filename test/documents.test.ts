@@ -94,12 +94,13 @@ describe('outcomes.md', () => {
   });
 });
 
-/** Sources as they would be printed: with `…` for what is put in, and strings that are joined in one piece. */
+/** What sources print: without comments, with `…` for what is put in, and strings that are joined in one piece. */
 const printed = ['packages/protocol/src', 'packages/sidecar', 'packages/sdk/src']
   .flatMap((folder) => filesIn(folder, ['.ts', 'outrigger-keeper']))
   .filter((path) => !path.endsWith('.test.ts'))
   .map((path) =>
     read(path)
+      .replaceAll(/\/\*[^]*?\*\/|^\s*(?:\/\/|# ).*$/gm, '')
       .replaceAll(/\$\{(?:[^{}]|\{[^{}]*\})*\}/g, '…')
       .replaceAll(/\$[a-z]+\b/g, '…')
       .replaceAll(/['`] \+\n *['`]/g, ''),
