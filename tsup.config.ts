@@ -25,21 +25,12 @@ function library(name: string, entry: Record<string, string>): Options {
   };
 }
 
-export default defineConfig([
-  { ...library('protocol', { index: 'index.ts' }), platform: 'neutral' },
-  library('sdk', {
-    index: 'index.ts',
-    redis: 'redis.ts',
-    'testing/index': 'testing/index.ts',
-    'testing/fake-claude': 'testing/fake-claude.ts',
-  }),
-  library('sidecar', { index: 'index.ts' }),
-  {
-    ...shared,
-    name: 'outrigger-sidecar',
-    // One self-contained file: it is copied into images that have Node and nothing else of ours.
-    entry: { main: 'packages/sidecar/src/main.ts' },
-    outDir: 'packages/sidecar/dist',
+/** One file with everything it needs. */
+function program(name: string, folder: string, entry: Record<string, string>): Options {
+  return {
+    ...library(folder, entry),
+    name,
+    dts: false,
     clean: false,
     splitting: false,
     skipNodeModulesBundle: false,
@@ -49,5 +40,20 @@ export default defineConfig([
     banner: {
       js: "#!/usr/bin/env node\nimport { createRequire as __createRequire } from 'node:module';\nconst require = __createRequire(import.meta.url);",
     },
-  },
+  };
+}
+
+export default defineConfig([
+  { ...library('protocol', { index: 'index.ts' }), platform: 'neutral' },
+  library('sdk', {
+    index: 'index.ts',
+    redis: 'redis.ts',
+    'testing/index': 'testing/index.ts',
+    'testing/fake-claude': 'testing/fake-claude.ts',
+  }),
+  library('sidecar', { index: 'index.ts' }),
+  // One self-contained file: it is copied into images that have Node and nothing else of ours.
+  program('outrigger-sidecar', 'sidecar', { main: 'main.ts' }),
+  // What it draws with is no dependency of those who import the SDK.
+  program('outrigger', 'sdk', { 'cli/main': 'cli/main.ts' }),
 ]);

@@ -1,0 +1,57 @@
+import { type OutcomeStatus } from '@outrigger/protocol';
+import { type AddressFlags, readAddresses } from './addresses.js';
+import { EXIT_CODES, exitCodeOfError, exitCodeOfStatus } from './exit-codes.js';
+import { openSession, type Session } from './session.js';
+import { describe, type Terminal } from './terminal.js';
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** Options that every command has. */
+export interface GlobalFlags extends AddressFlags {
+  json?: boolean;
+}
+
+/** What a command works with. */
+export interface Context {
+  readonly terminal: Terminal;
+  readonly env: Env;
+  readonly stdin: NodeJS.Process['stdin'];
+  /** Whether a program reads the output. */
+  readonly isJson: boolean;
+  /** Aborted when somebody wants it to stop. */
+  readonly stopping: AbortSignal;
+  /** Reaches the agents, says which it did not reach, and ends with that unless something worse happens. */
+  connect(): Promise<Session>;
+  /** One JSON document on a line of its own. */
+  readonly printJson: (value: unknown) => void;
+  readonly exitWith: (name: keyof typeof EXIT_CODES) => void;
+  readonly exitWithStatus: (status: OutcomeStatus) => void;
+}
+
+/** How a command ended. */
+export interface Exit {
+  code: number;
+}
+
+export function makeContext(
+  flags: GlobalFlags,
+  parts: Pick<Context, 'terminal' | 'env' | 'stdin' | 'stopping'>,
+  exit: Exit,
+): Context {
+  const { terminal, env } = parts;
+  return {
+    ...parts,
+    isJson: flags.json ?? false,
+    printJson: (value) => terminal.print(JSON.stringify(value)),
+    exitWith: (name) => void (exit.code = EXIT_CODES[name].code),
+    exitWithStatus: (status) => void (exit.code = exitCodeOfStatus(status)),
+    connect: async () => {
+      const session = await openSession(readAddresses(flags, env));
+      for (const { url, error } of session.unreached) {
+        terminal.note(`outrigger: ${url}: ${describe(error)}`);
+        exit.code = exitCodeOfError(error);
+      }
+      return session;
+    },
+  };
+}

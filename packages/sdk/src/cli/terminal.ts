@@ -1,0 +1,44 @@
+import { type OutriggerError } from '@outrigger/protocol';
+import picocolors from 'picocolors';
+
+/** Where a command writes to. */
+export interface Terminal {
+  /** Of standard output; Infinity where nobody reads it on a screen. */
+  readonly columns: number;
+  readonly rows: number;
+  /** Whether lines that were written can be replaced. */
+  readonly canRedraw: boolean;
+  readonly colors: ReturnType<typeof picocolors.createColors>;
+  /** For what was asked for, a line or several. */
+  readonly print: (text: string) => void;
+  /** For what people want to know besides. */
+  readonly note: (text: string) => void;
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+export function openTerminal({ stdout, stderr }: Pick<NodeJS.Process, 'stdout' | 'stderr'>, env: Env): Terminal {
+  const isDumb = env['TERM'] === 'dumb';
+  const asked = Number(env['COLUMNS']);
+  return {
+    get columns() {
+      if (Number.isInteger(asked) && asked > 0) return asked;
+      return stdout.isTTY ? stdout.columns : Infinity;
+    },
+    get rows() {
+      return stdout.isTTY ? stdout.rows : Infinity;
+    },
+    canRedraw: stdout.isTTY && !isDumb,
+    colors: picocolors.createColors(stdout.isTTY && !isDumb && (env['NO_COLOR'] ?? '') === ''),
+    print: (text) => void stdout.write(`${text}\n`),
+    note: (text) => void stderr.write(`${text}\n`),
+  };
+}
+
+/** One line that says what went wrong, by the code that documents have an entry for. */
+export function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code } = error as Partial<OutriggerError>;
+  const message = error.message.replace(/\s*\n\s*/g, ' ');
+  return typeof code === 'string' && !message.startsWith(code) ? `${code}: ${message}` : message;
+}
