@@ -28,7 +28,7 @@ const noIoInCore = {
 };
 
 export default tseslint.config(
-  { ignores: ['**/dist', '**/node_modules', 'reports', 'coverage', '.stryker-tmp'] },
+  { ignores: ['**/dist', '**/node_modules', 'reports', 'coverage', '.stryker-tmp', 'docs/api'] },
   js.configs.recommended,
   tseslint.configs.strictTypeChecked,
   {

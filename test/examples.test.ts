@@ -1,15 +1,19 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { refusal, startStandInApi } from '@outrigger/sdk/testing';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Outcome } from '@outrigger/sdk';
+import { fakeClaudePath, fakeScript, refusal, startStandInApi } from '@outrigger/sdk/testing';
 import { execa } from 'execa';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { connectTasks } from '../examples/migrating/after.js';
+import { runTask as runBefore } from '../examples/migrating/before.js';
 import { claudePath } from './support/claude.js';
+import { read, ROOT } from './support/pages.js';
+import { RawClient } from './support/raw-client.js';
 import { startRedis } from './support/redis.js';
+import { startRestartable } from './support/restart.js';
+import { hasPrinted, temporaryFolder, until } from './support/runs.js';
 import { startSidecar } from './support/sidecar.js';
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const read = (file: string) => readFileSync(join(ROOT, file), 'utf8');
 const run = (file: string, env: Record<string, string> = {}) =>
   execa('npx', ['tsx', '--tsconfig', 'tsconfig.run.json', file], { cwd: ROOT, env, reject: false });
 
@@ -131,12 +135,62 @@ describe('the fleet', () => {
   });
 });
 
-describe('the documents', () => {
-  const pages = ['README.md', 'packages/protocol/PROTOCOL.md'];
+describe('the replacement of a container', () => {
+  it('waits for what runs, has it replaced, and for the new sidecar', async () => {
+    const folder = temporaryFolder();
+    const [gate, go] = [join(folder, 'gate'), join(folder, 'go')];
+    await using sidecar = await startRestartable();
+    await using client = await RawClient.connect(sidecar);
+    await client.dispatch('busy', until(gate));
+    await hasPrinted(client, 'busy');
+    const replacing = run('examples/replace.ts', {
+      OUTRIGGER_URL: sidecar.url,
+      OUTRIGGER_TOKEN: sidecar.token,
+      REPLACE_COMMAND: `touch ${go}`,
+    });
+    await client.waitFor('drain_progress');
+    expect(existsSync(go)).toBe(false);
+    writeFileSync(gate, '');
+    await expect.poll(() => existsSync(go)).toBe(true);
+    await sidecar.restart();
+    const { stdout, exitCode } = await replacing;
+    expect(stdout.split('\n')).toEqual(['draining busy', 'drained', 'replaced: a new sidecar has answered']);
+    expect(exitCode).toBe(0);
+  });
 
-  it.each(pages)('%s links to files that exist', (page) => {
-    const targets = [...read(page).matchAll(/\]\(([^)#:\s]+)(?:#[^)]*)?\)/g)].map(([, target]) => target ?? '');
-    const missing = targets.filter((target) => !existsSync(join(ROOT, dirname(page), target)));
-    expect(missing).toEqual([]);
+  it('is what the page shows', () => {
+    expect(read('docs/drain-and-replacement.md')).toContain(read('examples/replace.ts'));
+  });
+});
+
+describe('the migration', () => {
+  it('leaves a backend that does what it did, and stores what came of it', async () => {
+    vi.stubEnv('CLAUDE', fakeClaudePath);
+    const folder = temporaryFolder();
+    expect(await runBefore('Say hello', folder)).toBe('Say hello');
+    await expect(runBefore(fakeScript([{ do: 'exit', code: 3 }]), folder)).rejects.toThrow('claude exited with 3');
+    vi.unstubAllEnvs();
+
+    await using sidecar = await startSidecar();
+    const saved: string[] = [];
+    const save = (outcome: Outcome) => Promise.resolve(void saved.push(`${outcome.executionId} ${outcome.reason}`));
+    const tasks = await connectTasks({ url: sidecar.url, token: sidecar.token, save });
+    expect(await tasks.runTask('good', 'Say hello', folder)).toBe('Say hello');
+    expect(await tasks.runTask('good', 'Say hello', folder)).toBe('Say hello');
+    const bad = fakeScript([{ do: 'exit', code: 3 }]);
+    await expect(tasks.runTask('bad', bad, folder)).rejects.toThrow('failed (crashed): ');
+    await tasks.close();
+    expect(saved).toEqual(['good completed', 'bad crashed']);
+  });
+
+  it.each(['before', 'after'])('is what the page shows, %s', (file) => {
+    expect(read('docs/migrating.md')).toContain(read(`examples/migrating/${file}.ts`));
+  });
+});
+
+describe('the tests of a backend', () => {
+  // They run themselves.
+  it.each(['sidecar', 'backend.test'])('are what the page shows: %s', (file) => {
+    expect(read('docs/testing.md')).toContain(read(`examples/testing/${file}.ts`));
   });
 });

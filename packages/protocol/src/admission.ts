@@ -6,6 +6,7 @@ import { countSchema, epochMsSchema, idSchema } from './values.js';
 
 /** What becomes of what still runs at a drain's deadline: it goes on and the drain has failed, or it is cancelled. */
 export const atDeadlineSchema = z.enum(['leave', 'cancel']);
+/** What becomes of what still runs at the deadline of a drain. */
 export type AtDeadline = z.infer<typeof atDeadlineSchema>;
 
 /**
@@ -34,6 +35,7 @@ export const drainSchema = z.object({
   /** In state `ended`: somebody resumed admission, or nobody renewed the drain. */
   cause: z.enum(['resumed', 'expired']).optional(),
 });
+/** A drain as it stands. */
 export type Drain = z.infer<typeof drainSchema>;
 
 /** A circuit breaker that is not closed. Times are epoch ms. */
@@ -49,4 +51,5 @@ export const circuitSchema = z.object({
   executionId: idSchema,
   reason: outcomeReasonSchema,
 });
+/** A circuit breaker that is not closed. Times are epoch ms. */
 export type Circuit = z.infer<typeof circuitSchema>;

@@ -44,6 +44,7 @@ export const CLOSE_CODES = {
   internal: { code: 4500, meaning: 'The sidecar failed; its log has the cause.', fault: 'sidecar', reconnect: true },
 } as const satisfies Record<string, CloseCodeMeaning>;
 
+/** The name of a close code. */
 export type CloseReason = keyof typeof CLOSE_CODES;
 
 /** The meaning of a close code; `undefined` for one that is not ours, e.g. 1006 when the network went away. */

@@ -4,6 +4,7 @@ import { epochMsSchema, idSchema } from './values.js';
 
 /** An OAuth token of a subscription, or an API key. */
 export const credentialKindSchema = z.enum(['oauth', 'api_key']);
+/** An OAuth token of a subscription, or an API key. */
 export type CredentialKind = z.infer<typeof credentialKindSchema>;
 
 /** What Claude Code's requests are authorised with. The secret is carried by one frame and kept in memory only. */
@@ -19,6 +20,7 @@ export const credentialSchema = z.strictObject({
     .pipe(z.string().regex(/^[\x21-\x7e]+$/, 'must be visible ASCII characters, at least one')),
   expiresAt: epochMsSchema.optional(),
 });
+/** What Claude Code's requests are authorised with; `expiresAt` in epoch ms. */
 export type Credential = z.infer<typeof credentialSchema>;
 
 /** Why a request waits for another credential. `credential_missing`: there is none at all. */
@@ -31,8 +33,10 @@ export const HOLD_REASONS = [
   'credential_missing',
 ] as const;
 export const holdReasonSchema = z.enum(HOLD_REASONS);
+/** Why a request waits for another credential. `credential_missing`: there is none at all. */
 export type HoldReason = z.infer<typeof holdReasonSchema>;
 
 /** What to do when the provider refuses the credential of a run. */
 export const credentialFailurePolicySchema = z.enum(['hold', 'resume', 'fail']);
+/** What to do when the provider refuses the credential of a run: wait, end the process and resume, or end the run. */
 export type CredentialFailurePolicy = z.infer<typeof credentialFailurePolicySchema>;

@@ -78,6 +78,7 @@ export const WIRE_ERRORS = {
   internal: { meaning: 'The sidecar failed; its log has the cause.', fault: 'agent', retryable: true },
 } as const satisfies Record<string, WireErrorMeaning>;
 
+/** A code that a sidecar answers with; {@link WIRE_ERRORS} says what each means. */
 export type WireErrorCode = keyof typeof WIRE_ERRORS;
 
 const errorBrand = Symbol.for('outrigger.error');
@@ -104,6 +105,7 @@ export class OutriggerError extends Error {
     Object.defineProperty(this, errorBrand, { value: true });
   }
 
+  /** Whether it is an error of this family, whichever copy of the package made it. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     if (this === OutriggerError) return hasBrand(value, errorBrand);
     return Object.prototype.isPrototypeOf.call(this.prototype, value as object);
@@ -120,6 +122,7 @@ export class WireError extends OutriggerError {
     Object.defineProperty(this, wireErrorBrand, { value: true });
   }
 
+  /** Whether it is an answer of the other side, whichever copy of the package made it. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     return this === WireError ? hasBrand(value, wireErrorBrand) : super[Symbol.hasInstance](value);
   }

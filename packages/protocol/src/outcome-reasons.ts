@@ -1,6 +1,7 @@
 /** The six ways an execution can end. */
 export const OUTCOME_STATUSES = ['succeeded', 'failed', 'timed_out', 'cancelled', 'skipped', 'lost'] as const;
 
+/** One of the ways an execution can end. */
 export type OutcomeStatus = (typeof OUTCOME_STATUSES)[number];
 
 /** What a reason means and what to do about it. */
@@ -235,6 +236,7 @@ export const OUTCOME_REASONS = {
   },
 } as const satisfies Record<string, ReasonMeaning>;
 
+/** Why it ended that way; {@link OUTCOME_REASONS} says what each means. */
 export type OutcomeReason = keyof typeof OUTCOME_REASONS;
 
 /** The reasons that belong to one status. */

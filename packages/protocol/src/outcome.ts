@@ -12,6 +12,7 @@ export const usageSchema = z.object({
   cacheCreationInputTokens: countSchema.optional(),
   cacheReadInputTokens: countSchema.optional(),
 });
+/** Tokens used, as Claude Code reports them. */
 export type Usage = z.infer<typeof usageSchema>;
 
 /** The verdict as soon as it is known, before the tree is proved dead. Times are epoch ms. */
@@ -64,4 +65,5 @@ export const outcomeSchema = z
     path: ['reason'],
     message: 'belongs to another status',
   });
+/** The one terminal verdict on an execution, with what is known about it. */
 export type Outcome = z.infer<typeof outcomeSchema>;

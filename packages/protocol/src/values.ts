@@ -18,6 +18,7 @@ export const epochMsSchema = z.number().min(0);
  * `{ attempt: 1, stdout: 0, stderr: 0 }` is the beginning.
  */
 export const cursorSchema = z.object({ attempt: z.int().min(1), stdout: countSchema, stderr: countSchema });
+/** Where a reader is in an execution's output: byte offsets into the raw logs of one attempt, before redaction. */
 export type Cursor = z.infer<typeof cursorSchema>;
 
 /** The beginning of an execution's output. */
@@ -25,6 +26,7 @@ export const CURSOR_START: Readonly<Cursor> = Object.freeze({ attempt: 1, stdout
 
 /** The two logs of an execution. */
 export const logSchema = z.enum(['stdout', 'stderr']);
+/** One of the two logs of an execution. */
 export type Log = z.infer<typeof logSchema>;
 
 /**
@@ -41,4 +43,5 @@ export type Log = z.infer<typeof logSchema>;
  * `ending`: the verdict is known and the tree is being killed. `ended`: the outcome is out and the slot is free.
  */
 export const executionStateSchema = z.enum(['queued', 'starting', 'running', 'held', 'ending', 'ended']);
+/** Where an execution is in its life. */
 export type ExecutionState = z.infer<typeof executionStateSchema>;

@@ -38,6 +38,7 @@ export type AgentInfo = Pick<
   | 'credentialMode'
 >;
 
+/** When another credential may take the place of the one in force. */
 export interface SwapOptions {
   /**
    * Swaps only while this generation is in force, e.g. the one that `credentialNeeded` names; null: only while there is no
@@ -193,6 +194,7 @@ export class Agent implements AsyncDisposable {
     await this.#ledger.detach(sdkError('agent_closed', `the connection to agent ${this.id} was closed`));
   }
 
+  /** As {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { carries } from './core/placement.js';
 import { type Ledger } from './ledger.js';
 
+/** How a message is sent to many executions. */
 export interface BroadcastOptions {
   /** Names the message, so that an execution is told it once, however often and by however many hosts it is sent. @default a random UUID */
   messageId?: string;

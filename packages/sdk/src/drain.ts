@@ -4,6 +4,7 @@ import { type AwaitedDrain, type DrainFailure, endOfDrain } from './core/drain-e
 import { sdkError } from './errors.js';
 import { type Ledger } from './ledger.js';
 
+/** How long a drain waits, and what becomes of what it waits for. */
 export interface DrainOptions {
   /** How long what runs may go on. Milliseconds, 0 to 24 h. */
   deadlineMs: number;
@@ -15,6 +16,7 @@ export interface DrainOptions {
   signal?: AbortSignal;
 }
 
+/** How a drain ended. */
 export interface DrainResult {
   /** Nothing runs on the agent any more. */
   drained: boolean;

@@ -125,6 +125,7 @@ export const SDK_ERRORS = {
   },
 } as const satisfies Record<string, SdkErrorMeaning>;
 
+/** A code of the SDK's own; {@link SDK_ERRORS} says what each means. */
 export type SdkErrorCode = keyof typeof SDK_ERRORS;
 
 /** An error of the SDK's own family. */

@@ -91,6 +91,7 @@ export interface MessageEvent {
   cursor: Cursor;
 }
 
+/** A line of stderr. */
 export interface StderrEvent {
   type: 'stderr';
   line: string;

@@ -8,6 +8,7 @@ import { readText, type TextOptions } from './reading/text.js';
 import { sdkError } from './errors.js';
 import { type Tracker } from './tracker.js';
 
+/** How a message is sent. */
 export interface SendOptions {
   /**
    * Under which the message is told once, whoever sends it how often: 1 to 128 letters, digits, `.`, `_` and `-`, the first one a
@@ -79,6 +80,7 @@ export class Execution implements AsyncDisposable {
     return readEvents(this.#source, options);
   }
 
+  /** As {@link events}, from the beginning. */
   [Symbol.asyncIterator](): AsyncGenerator<ExecutionEvent, void> {
     return this.events();
   }
@@ -93,7 +95,7 @@ export class Execution implements AsyncDisposable {
 
   /**
    * Says something to an execution that was dispatched with `interactive: true`. It is told once everything sent before has been
-   * answered, and begins a turn of its own; {@link text} yields each turn's answers when that ends well. Resolves when the agent has
+   * answered, and begins a turn of its own; {@link Execution.text} yields each turn's answers when that ends well. Resolves when the agent has
    * it on its disk: the run is told it unless it ends before. Can be called at any time, also while the run is queued or held.
    *
    * Sent again when the connection is lost before the answer, which is harmless: the agent knows it by its `messageId`. Give one to

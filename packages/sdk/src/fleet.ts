@@ -39,6 +39,7 @@ const SETTLED_MS_MIN = 5 * MINUTE_MS;
 /** How long closing waits for outcomes that are being handled. */
 const CLOSE_MS_MAX = 10_000;
 
+/** What a fleet is made of. */
 export interface FleetOptions extends Partial<LinkTiming> {
   /** @default memoryStore() */
   store?: Store;
@@ -78,6 +79,7 @@ export interface FleetOptions extends Partial<LinkTiming> {
   logger?: Logger;
 }
 
+/** Where an agent is, and who it has to be. */
 export interface ConnectOptions {
   /** The agent that has to answer; without one the agent says who it is. */
   id?: string;
@@ -294,6 +296,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
     clearTimeout(timer);
   }
 
+  /** As {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

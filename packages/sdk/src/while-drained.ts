@@ -4,6 +4,7 @@ import { sdkError } from './errors.js';
 import { type Ledger } from './ledger.js';
 import { type Logger } from './logger.js';
 
+/** How long a replacement may take, and whether it waits for what runs. */
 export interface WhileDrainedOptions extends DrainOptions {
   /** Runs the function although executions go on, or the agent cannot be heard. @default false */
   evenIfNotDrained?: boolean;

@@ -31,6 +31,7 @@ const LAST_ACK_LOOK_MS = 20;
 /** Where the doubling of the circuit breaker's cooldown ends. */
 const BREAKER_COOLDOWN_MAX_MS = 15 * 60 * 1000;
 
+/** A sidecar that takes connections. */
 export interface Sidecar {
   /** Where hosts connect, e.g. `ws://127.0.0.1:7411`. */
   readonly url: string;

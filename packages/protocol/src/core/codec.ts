@@ -13,6 +13,7 @@ export interface DecodeFailure {
   error: WireError;
 }
 
+/** A frame, or why a text is none. */
 export type Decoded<F> = { ok: true; frame: F } | DecodeFailure;
 
 /** Decodes a text message of a client. Never throws. */

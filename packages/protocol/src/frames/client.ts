@@ -28,6 +28,7 @@ export const helloSchema = z.strictObject({
   /** Subscriptions to open at once, so that a reconnect costs one round trip. */
   cursors: z.array(z.strictObject(subscriptionFields)).max(LIMITS.subscriptionsPerConnectionMax).optional(),
 });
+/** The first frame of a client. */
 export type Hello = z.infer<typeof helloSchema>;
 
 const request = <T extends string, F extends z.ZodRawShape>(type: T, fields: F) =>
@@ -88,8 +89,11 @@ export const REQUEST_SCHEMAS = {
   resume_admission: resumeAdmissionSchema,
 } as const;
 
+/** The name of a request. */
 export type RequestType = keyof typeof REQUEST_SCHEMAS;
+/** A request by its name; without one, any. */
 export type Request<T extends RequestType = RequestType> = { [K in T]: z.infer<(typeof REQUEST_SCHEMAS)[K]> }[T];
+/** Whatever a client sends. */
 export type ClientFrame = Hello | Request;
 
 /** Every frame a client can send, by type. */

@@ -108,4 +108,5 @@ export const dispatchRequestSchema = z
         context.addIssue({ code: 'custom', path: [name], message: `of an interactive run ${TOO_LONG}` });
     }
   });
+/** What to run. Every field but `prompt` has a default. Durations in milliseconds. */
 export type DispatchRequest = z.infer<typeof dispatchRequestSchema>;

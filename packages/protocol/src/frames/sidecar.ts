@@ -30,6 +30,7 @@ export const holdSchema = z.object({
   /** From the provider's own reset time, where it gave one. */
   retryAt: epochMsSchema.optional(),
 });
+/** A run that waits for another credential. */
 export type Hold = z.infer<typeof holdSchema>;
 
 /** Whether the credential in force is good, as far as that is known. */
@@ -41,6 +42,7 @@ export const preflightSchema = z.object({
   /** When the provider last said so. */
   seenAt: epochMsSchema.optional(),
 });
+/** Whether the credential in force is good, as far as that is known. Times are epoch ms. */
 export type Preflight = z.infer<typeof preflightSchema>;
 
 /** The machine or container an agent is on. */
@@ -54,6 +56,7 @@ export const machineSchema = z.object({
   /** Name of process 1, which has to reap what a killed tree leaves behind; null: not known. */
   init: z.string().nullable(),
 });
+/** The machine or container an agent is on, where it was asked about. */
 export type Machine = z.infer<typeof machineSchema>;
 
 export const welcomeSchema = z.object({
@@ -87,6 +90,7 @@ export const welcomeSchema = z.object({
   /** Subscriptions named in `hello.cursors` that could not be opened, and why. */
   refused: z.array(z.object({ subscription: idSchema, code: wireErrorCodeSchema, message: z.string() })),
 });
+/** The first frame of a sidecar: who it is, and how it stands. */
 export type Welcome = z.infer<typeof welcomeSchema>;
 
 /** An execution as it stands. */
@@ -106,6 +110,7 @@ export const executionSummarySchema = z.object({
   end: cursorSchema.optional(),
   outcome: outcomeSchema.optional(),
 });
+/** An execution as it stands. */
 export type ExecutionSummary = z.infer<typeof executionSummarySchema>;
 
 /** Every execution not yet acknowledged, in pages; the last page has `more: false`. */
@@ -263,6 +268,7 @@ export const replySchema = z.discriminatedUnion('ok', [
     }),
   }),
 ]);
+/** The one answer to a request. */
 export type Reply = z.infer<typeof replySchema>;
 
 /** The `result` of a good reply, by request type. */
@@ -300,6 +306,7 @@ export const RESULT_SCHEMAS = {
   resume_admission: z.object({ resumed: z.boolean() }),
 } as const satisfies Record<RequestType, z.ZodType>;
 
+/** What a request is answered with when it succeeds. */
 export type Result<T extends RequestType> = z.infer<(typeof RESULT_SCHEMAS)[T]>;
 
 /** Every frame a sidecar can send, by type. */
@@ -321,7 +328,9 @@ export const SIDECAR_FRAME_SCHEMAS = {
   error: errorFrameSchema,
 } as const;
 
+/** The name of a frame that a sidecar sends. */
 export type SidecarFrameType = keyof typeof SIDECAR_FRAME_SCHEMAS;
+/** A frame of a sidecar by its name; without one, any. */
 export type SidecarFrame<T extends SidecarFrameType = SidecarFrameType> = {
   [K in T]: z.infer<(typeof SIDECAR_FRAME_SCHEMAS)[K]>;
 }[T];

@@ -1,5 +1,6 @@
 import { type PoolState } from '../core/pool/state.js';
 
+/** A credential comes to its end. */
 export interface ExpiryWarning {
   credentialId: string;
   /** Epoch ms. */

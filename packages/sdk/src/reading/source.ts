@@ -6,6 +6,7 @@ import { Reader } from './reader.js';
 /** Log bytes an iterator may have on their way or waiting, unless told otherwise. */
 const WINDOW_BYTES_DEFAULT = 1024 * 1024;
 
+/** Where reading begins, and how far ahead of its consumer it may be. */
 export interface ReadOptions {
   /** Where to begin. @default the beginning of the output */
   from?: Cursor;

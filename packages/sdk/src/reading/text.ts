@@ -14,6 +14,7 @@ import { closable, type OnClose } from './closable.js';
 import { type Reader } from './reader.js';
 import { type Source } from './source.js';
 
+/** What counts as said. */
 export interface TextOptions {
   /**
    * When a message counts as said: once its turn has ended well, or as soon as what follows shows it to be an answer.

@@ -115,6 +115,7 @@ export interface Store {
   unseenForMs(agentId: string): Promise<number | null>;
   /** Every agent that was seen, and not dropped since. */
   agents(): Promise<string[]>;
+  /** Forgets an agent that is gone for good. */
   dropAgent(agentId: string): Promise<void>;
 
   /**
@@ -129,10 +130,12 @@ export interface Store {
 
   /** Takes a permit of a limit, unless `max` others hold one. @returns whether the execution holds one now */
   takePermit(limit: string, executionId: string, max: number): Promise<boolean>;
+  /** Gives a permit back. One that is not held changes nothing. */
   returnPermit(limit: string, executionId: string): Promise<void>;
   /** The permits of a limit that are held, the oldest first. */
   permits(limit: string): Promise<Permit[]>;
 
+  /** Reads a document that hosts share. */
   readDocument(name: string): Promise<Document>;
   /**
    * Replaces a document if it still is as it was read.

@@ -3,6 +3,7 @@ import { type Permit, type Store } from '../store.js';
 import { memoryExecutions } from './executions.js';
 import { Leases } from './leases.js';
 
+/** What a store within the process keeps. */
 export interface MemoryStoreOptions {
   /** Handled outcomes kept; the oldest go first. @default 10_000 */
   retainedMax?: number;

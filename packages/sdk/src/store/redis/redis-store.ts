@@ -9,6 +9,7 @@ import { Keys } from './keys.js';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
+/** Where Redis is, and what is kept there. */
 export interface RedisStoreOptions {
   /** One server, e.g. `redis://127.0.0.1:6379/0`, or some nodes of a cluster. */
   url: string | readonly string[];
