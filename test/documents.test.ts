@@ -12,7 +12,11 @@ import {
 import { SDK_ERRORS } from '@outrigger/sdk';
 import { fakeClaudePath } from '@outrigger/sdk/testing';
 import { helpText, readOptions } from '@outrigger/sidecar';
+import { type Command } from 'commander';
 import { describe, expect, it } from 'vitest';
+import { EXIT_CODES } from '../packages/sdk/src/cli/exit-codes.js';
+import { makeProgram } from '../packages/sdk/src/cli/program.js';
+import { openTerminal } from '../packages/sdk/src/cli/terminal.js';
 import {
   anchorsOf,
   filesIn,
@@ -26,6 +30,19 @@ import {
   sectionOf,
   valueOf,
 } from './support/pages.js';
+
+const COMMAND_LINE = makeProgram(
+  { terminal: openTerminal(process, {}), env: {}, stdin: process.stdin, stopping: new AbortController().signal },
+  { code: 0 },
+  '',
+);
+
+function longFlagsOf({ options, commands }: Command): string[] {
+  return [
+    ...options.flatMap(({ long }) => long ?? []),
+    ...commands.flatMap((command) => longFlagsOf(command as Command)),
+  ];
+}
 
 const yesOrNo = (value: boolean) => (value ? 'yes' : 'no');
 
@@ -76,10 +93,25 @@ const FLAGS_OF_OTHERS: Readonly<Record<string, readonly string[]>> = {
     ...['--session-id', '--resume', '--continue', '--input-format', '--output-format', '--replay-user-messages'],
   ],
   'the demo': ['--real'],
+  outrigger: longFlagsOf(COMMAND_LINE),
   Node: ['--inspect'],
   tsx: ['--tsconfig'],
   'docker compose': ['--detach', '--force-recreate'],
 };
+
+describe('command-line.md', () => {
+  const page = read('docs/command-line.md');
+
+  it('has each command, and no other', () => {
+    const names = rowsOf(page).flatMap(([name = '']) => (/^\d/.test(name) ? [] : [name]));
+    expect(names).toEqual(COMMAND_LINE.commands.map((command) => command.name()));
+  });
+
+  it('has each exit code with what it means', () => {
+    const codes = rowsOf(page).filter(([code = '']) => /^\d/.test(code));
+    expect(codes).toEqual(Object.values(EXIT_CODES).map(({ code, means }) => [String(code), means]));
+  });
+});
 
 describe('outcomes.md', () => {
   const page = read('docs/outcomes.md');

@@ -44,7 +44,11 @@ export const SDK_ERRORS = {
     fault: 'network',
     retryable: true,
   },
-  agent_closed: { meaning: 'The connection was closed with `agent.close()`.', fault: 'caller', retryable: false },
+  agent_closed: {
+    meaning: 'This host is not connected to the agent: `agent.close()` was called, or it never was.',
+    fault: 'caller',
+    retryable: false,
+  },
   fleet_closed: { meaning: 'The fleet was closed with `fleet.close()`.', fault: 'caller', retryable: false },
   unknown_execution: {
     meaning: 'Neither the store nor a connected agent knows the executionId.',
