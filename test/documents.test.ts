@@ -40,7 +40,7 @@ const COMMAND_LINE = makeProgram(
 function longFlagsOf({ options, commands }: Command): string[] {
   return [
     ...options.flatMap(({ long }) => long ?? []),
-    ...commands.flatMap((command) => longFlagsOf(command as Command)),
+    ...commands.flatMap((command) => longFlagsOf(command)),
   ];
 }
 
