@@ -154,7 +154,7 @@ exec node /src/packages/sdk/dist/testing/fake-claude.js "$@"
   }
 
   const collectStderr = async (agent: Agent, steps: FakeStep[]) => {
-    const execution = await agent.dispatch({ prompt: fakeScript(steps) });
+    const execution = await agent.dispatch({ prompt: fakeScript(steps), settings: { cleanupPeriodDays: 7 } });
     const lines: string[] = [];
     for await (const event of execution) if (event.type === 'stderr') lines.push(event.line);
     return { outcome: await execution.outcome, told: lines.join('\n') };
@@ -169,6 +169,8 @@ exec node /src/packages/sdk/dist/testing/fake-claude.js "$@"
     expect(told).toContain('uid 10001');
     expect(told.match(/Permission denied/g)).toHaveLength(4);
     expect(told).toMatch(/main\.js: Read-only file system/);
+    // What was handed to the run, its settings, is taken away again.
+    await expect.poll(() => inside('ls', '/tmp').stdout.toString()).toBe('');
     process.kill(pid, 'SIGTERM');
     expect(await exited).toEqual([0, null]);
   });
