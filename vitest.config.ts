@@ -3,8 +3,8 @@ import { defineConfig } from 'vitest/config';
 // Tests import the built packages, as a user does; only a package's own unit tests import its sources.
 export default defineConfig({
   test: {
-    // Most files start real processes; more at once than cores only makes them wait for each other.
-    maxWorkers: 2,
+    // Most files start real processes. One more than the cores of a small machine, as some wait for a clock.
+    maxWorkers: 3,
     projects: [
       { test: { name: 'unit', include: ['packages/*/src/**/*.test.ts'], testTimeout: 20_000 } },
       {

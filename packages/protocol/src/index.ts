@@ -25,6 +25,7 @@ export { messageBytes } from './frames/message.js';
 export {
   type ExecutionSummary,
   type Hold,
+  type Machine,
   type Preflight,
   type Reply,
   type Result,

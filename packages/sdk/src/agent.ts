@@ -1,18 +1,42 @@
 import { randomUUID } from 'node:crypto';
-import { type Credential, type DispatchRequest, type Result, WireError } from '@outrigger/protocol';
+import {
+  type Credential,
+  type DispatchRequest,
+  type ExecutionSummary,
+  type Result,
+  type Welcome,
+  WireError,
+} from '@outrigger/protocol';
 import { generationOfOwnSwap } from './core/swap.js';
 import { beginDrain, type DrainOptions, drainOver, type DrainResult } from './drain.js';
 import { type DispatchContext, dispatchOn } from './dispatching.js';
 import { sdkError } from './errors.js';
 import { type Execution } from './execution.js';
 import { type Ledger } from './ledger.js';
+import { listExecutions } from './listing.js';
 import { whileDrained, type WhileDrainedOptions } from './while-drained.js';
 
 /**
  * What an agent is doing, and with which credential: `generation` rises with each it is given, `credentialId` is its name,
- * both null without one. `preflight` is there when it was asked for.
+ * both null without one. `preflight` and `machine` are there when they were asked for.
  */
 export type AgentStatus = Omit<Result<'status'>, 'execution'>;
+
+/** What an agent is: its names, versions and limits, how it tells the processes of runs apart, and whether these can reach it. */
+export type AgentInfo = Pick<
+  Welcome,
+  | 'version'
+  | 'agentId'
+  | 'journalId'
+  | 'bootId'
+  | 'sidecarVersion'
+  | 'claudeVersion'
+  | 'capabilities'
+  | 'killMethods'
+  | 'isolation'
+  | 'limits'
+  | 'credentialMode'
+>;
 
 export interface SwapOptions {
   /**
@@ -54,13 +78,34 @@ export class Agent implements AsyncDisposable {
     return dispatchOn(this.#ledger, this.#context, { executionId, request });
   }
 
+  /** What the agent has said of itself when the connection began last. */
+  get info(): AgentInfo {
+    const { welcome } = this.#ledger;
+    if (welcome === undefined) throw sdkError('agent_unreachable', `agent ${this.id} was never reached`);
+    const { version, agentId, journalId, bootId, sidecarVersion, claudeVersion, capabilities } = welcome;
+    const { killMethods, isolation, limits, credentialMode } = welcome;
+    return {
+      ...{ version, agentId, journalId, bootId, sidecarVersion, claudeVersion, capabilities },
+      ...{ killMethods, isolation, limits, credentialMode },
+    };
+  }
+
   /**
-   * How the agent stands. With `preflight` it also says whether the credential in force is good, after asking the
-   * provider if need be, which takes some seconds at most.
+   * Every execution of the agent whose outcome nobody has acknowledged, as it stands; oldest first.
    *
    * @throws `agent_unreachable`
    */
-  async status(options: { preflight?: boolean } = {}): Promise<AgentStatus> {
+  async executions(): Promise<ExecutionSummary[]> {
+    return listExecutions(this.#ledger);
+  }
+
+  /**
+   * How the agent stands. With `preflight` it also says whether the credential in force is good, after asking the
+   * provider if need be, which takes some seconds at most; with `machine` how its machine stands.
+   *
+   * @throws `agent_unreachable`
+   */
+  async status(options: { preflight?: boolean; machine?: boolean } = {}): Promise<AgentStatus> {
     const { execution: _notAskedFor, ...status } = await this.#ledger.link.call('status', options);
     return status;
   }

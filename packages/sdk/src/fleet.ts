@@ -47,6 +47,11 @@ export interface FleetOptions extends Partial<LinkTiming> {
    * until this has resolved. While it fails it is called again, with growing delays.
    */
   onOutcome?: (outcome: Outcome) => void | Promise<void>;
+  /**
+   * Whose outcomes this fleet takes. With `own` it leaves those of executions it has not dispatched itself to the hosts they belong to,
+   * and neither shares their store nor is missed by them: for tools that look at agents beside a backend. @default 'all'
+   */
+  outcomes?: 'all' | 'own';
   /** Credentials to give to agents, by what they need. One by its name alone comes from `resolveCredential`. @default none */
   credentials?: readonly (PooledCredential | CredentialName)[];
   /** Fetches a credential that is kept elsewhere, whenever it is needed. */
@@ -295,6 +300,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
 
   /** A Redis that lost everything has another one. */
   async #learnStoreId(): Promise<void> {
+    if (this.#options.outcomes === 'own') return;
     try {
       this.#storeId = await this.#store.id();
     } catch (error) {
@@ -318,6 +324,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
     const ledger: Ledger = new Ledger({
       agentId,
       delivery: this.#delivery,
+      outcomes: this.#options.outcomes ?? 'all',
       logger: this.#logger,
       onLost: (error) => this.#emitLater('agentUnreachable', { agentId, error }),
       onBack: () => this.#emitLater('agentBack', { agentId }),

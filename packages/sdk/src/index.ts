@@ -6,9 +6,11 @@ export {
   CURSOR_START,
   type DispatchRequest,
   type ExecutionState,
+  type ExecutionSummary,
   HOLD_REASONS,
   type HoldReason,
   type Log,
+  type Machine,
   type Outcome,
   OUTCOME_REASONS,
   OUTCOME_STATUSES,
@@ -21,7 +23,7 @@ export {
   WireError,
   type WireErrorCode,
 } from '@outrigger/protocol';
-export { type Agent, type AgentStatus, type SwapOptions } from './agent.js';
+export { type Agent, type AgentInfo, type AgentStatus, type SwapOptions } from './agent.js';
 export { type BroadcastOptions, type BroadcastReport } from './broadcast.js';
 export { type Standing } from './core/pool/choose.js';
 export { type Fault, type SwitchReason } from './core/pool/state.js';

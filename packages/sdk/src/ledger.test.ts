@@ -23,6 +23,7 @@ beforeEach(() => {
   ledger = new Ledger({
     agentId: 'agent-7',
     delivery,
+    outcomes: 'all',
     logger,
     onLost: ignore,
     onBack: ignore,

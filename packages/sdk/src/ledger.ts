@@ -24,6 +24,8 @@ import { Tracker } from './tracker.js';
 export interface LedgerOptions {
   readonly agentId: string;
   readonly delivery: OutcomeDelivery;
+  /** Whose outcomes this host takes: those of all, or of what it has dispatched itself. */
+  readonly outcomes: 'all' | 'own';
   readonly logger: Logger;
   readonly onLost: (error: OutriggerError) => void;
   readonly onBack: () => void;
@@ -49,6 +51,9 @@ interface Concluding {
   readonly onStored?: () => void;
 }
 
+/** Ended executions that are of other hosts and can still be listed. */
+const OTHERS_ENDED_MAX = 1000;
+
 /** The credential in force on an agent, by name; nulls: it has none, or has not said. */
 export type CredentialInForce = Pick<Welcome, 'generation' | 'credentialId'>;
 
@@ -61,6 +66,8 @@ export class Ledger implements LinkOwner {
   readonly admission: Admission;
   /** Executions without an acknowledged outcome. */
   readonly #trackers = new Map<string, Tracker>();
+  /** Executions that were dispatched here. */
+  readonly #own = new Set<string>();
   /** Executions that are being dispatched: the agent need not know them yet. */
   readonly #dispatching = new Map<string, number>();
   /** Executions without an acknowledged outcome that the agent has told of since the connection began. */
@@ -72,8 +79,7 @@ export class Ledger implements LinkOwner {
   /** Null: it is reached. */
   #unreachableSinceMs: number | null = performance.now();
   #credential: CredentialInForce = { generation: null, credentialId: null };
-  #journalId: string | undefined;
-  #maxExecutions = 0;
+  #welcome: Welcome | undefined;
 
   constructor(options: LedgerOptions) {
     this.#options = options;
@@ -103,7 +109,12 @@ export class Ledger implements LinkOwner {
 
   /** What the agent remembers goes by this name, as it has told last. */
   get journalId(): string | undefined {
-    return this.#journalId;
+    return this.#welcome?.journalId;
+  }
+
+  /** What the agent says of itself, as it has told last; undefined: it was not reached yet. */
+  get welcome(): Welcome | undefined {
+    return this.#welcome;
   }
 
   /** @throws `agent_closed` */
@@ -138,6 +149,7 @@ export class Ledger implements LinkOwner {
   /** While an execution is dispatched nobody is told that the agent does not know it. */
   async whileDispatching<T>(executionId: string, dispatch: () => Promise<T>): Promise<T> {
     const count = (by: number) => this.#dispatching.set(executionId, (this.#dispatching.get(executionId) ?? 0) + by);
+    this.#own.add(executionId);
     count(1);
     try {
       return await dispatch();
@@ -154,8 +166,7 @@ export class Ledger implements LinkOwner {
     this.#credential = welcome;
     this.admission.onWelcome(welcome);
     if (welcome.otherStores !== undefined) this.#options.onSplitStore(welcome.otherStores);
-    this.#journalId = welcome.journalId;
-    this.#maxExecutions = welcome.counts.maxExecutions;
+    this.#welcome = welcome;
     this.#told.clear();
     for (const summary of snapshot) this.#takeState(summary);
     if (this.#wasLost) this.#options.onBack();
@@ -222,7 +233,7 @@ export class Ledger implements LinkOwner {
   #track(executionId: string): Tracker {
     const present = this.find(executionId);
     if (present !== undefined) return present;
-    const tracker = new Tracker(this.agentId, executionId, this.#journalId);
+    const tracker = new Tracker(this.agentId, executionId, this.journalId);
     this.#trackers.set(executionId, tracker);
     return tracker;
   }
@@ -254,6 +265,11 @@ export class Ledger implements LinkOwner {
       .map(({ executionId, journalId, createdAt }) => ({ executionId, journalId, createdAt }));
   }
 
+  /** Executions whose outcome nobody has acknowledged, as far as the agent has told since the connection began. */
+  unacknowledged(): Tracker[] {
+    return [...this.#trackers.values()].filter(({ executionId }) => this.#told.has(executionId));
+  }
+
   /** Executions that have not been decided, as far as the agent has told. */
   running(): string[] {
     return [...this.#trackers.values()]
@@ -278,7 +294,14 @@ export class Ledger implements LinkOwner {
     const queued = states.filter((state) => state === 'queued').length;
     const { agentId, labels } = this;
     const live = states.length - queued + this.#dispatching.size;
-    return { agentId, labels, max: this.#maxExecutions, live, queued, isClosed: this.admission.isClosed };
+    return {
+      agentId,
+      labels,
+      max: this.#welcome?.counts.maxExecutions ?? 0,
+      live,
+      queued,
+      isClosed: this.admission.isClosed,
+    };
   }
 
   isDispatching(executionId: string): boolean {
@@ -346,6 +369,10 @@ export class Ledger implements LinkOwner {
   async #deliver({ outcome, end, isPresumed = false, fence, onStored }: Concluding): Promise<void> {
     const { agentId } = this;
     const { executionId } = outcome;
+    if (this.#options.outcomes === 'own' && !this.#own.has(executionId)) {
+      this.#observe(outcome, end);
+      return;
+    }
     const evidence = { agentId, outcome, end, ...(fence !== undefined && { fence }) };
     const mayAcknowledge = await this.#options.delivery.deliver({
       ...evidence,
@@ -367,8 +394,16 @@ export class Ledger implements LinkOwner {
     this.#drop(executionId);
   }
 
+  /** It is another host's to take. */
+  #observe(outcome: Outcome, end: Cursor): void {
+    this.#track(outcome.executionId).conclude(outcome, end);
+    const ended = [...this.#trackers.values()].filter((tracker) => tracker.outcome !== undefined);
+    for (const { executionId } of ended.slice(0, -OTHERS_ENDED_MAX)) this.#drop(executionId);
+  }
+
   #drop(executionId: string): void {
     this.#trackers.delete(executionId);
+    this.#own.delete(executionId);
     this.#told.delete(executionId);
   }
 

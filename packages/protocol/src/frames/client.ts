@@ -52,6 +52,8 @@ export const statusSchema = request('status', {
   preflight: z.boolean().optional(),
   /** How old an answer of the provider may be that the preflight goes by. */
   preflightMaxAgeMs: z.int().min(0).max(LIMITS.preflightMaxAgeMs).optional(),
+  /** Asks about the machine the agent is on. */
+  machine: z.boolean().optional(),
 });
 export const swapCredentialSchema = request('swap_credential', {
   credential: credentialSchema,

@@ -43,6 +43,19 @@ export const preflightSchema = z.object({
 });
 export type Preflight = z.infer<typeof preflightSchema>;
 
+/** The machine or container an agent is on. */
+export const machineSchema = z.object({
+  /** Its clock, as it answered. */
+  at: epochMsSchema,
+  /** Under the state folder. */
+  freeBytes: countSchema,
+  /** With less than that nothing is admitted. */
+  freeBytesMin: countSchema,
+  /** Name of process 1, which has to reap what a killed tree leaves behind; null: not known. */
+  init: z.string().nullable(),
+});
+export type Machine = z.infer<typeof machineSchema>;
+
 export const welcomeSchema = z.object({
   type: z.literal('welcome'),
   version: z.int(),
@@ -276,6 +289,7 @@ export const RESULT_SCHEMAS = {
     generation: countSchema.nullable(),
     credentialId: idSchema.nullable(),
     preflight: preflightSchema.optional(),
+    machine: machineSchema.optional(),
     execution: executionSummarySchema.optional(),
   }),
   /** `generation`: the one in force now. `changed`: whether the credential is another one than before. */

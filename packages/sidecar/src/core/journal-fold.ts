@@ -137,8 +137,11 @@ function advance(execution: JournalledExecution, record: ExecutionRecord): Journ
       return { ...execution, cancelled: execution.cancelled ?? { at: record.at, reason: record.reason } };
     case 'message':
     case 'told':
-    case 'input_ended':
-      return { ...execution, input: execution.input && takeInput(execution.input, record) };
+    case 'input_ended': {
+      const input = execution.input && takeInput(execution.input, record);
+      // Nobody is told any more.
+      return { ...execution, input: input && execution.outcome !== null ? forgetTexts(input) : input };
+    }
     case 'held':
       return { ...execution, hold: record.hold, heldMs: record.heldMs };
     case 'suspended': {

@@ -53,7 +53,8 @@ const HANDLERS: { [T in RequestType]: Handler<T> } = {
     const { agentId, bootId } = identity();
     const execution = executionId === undefined ? {} : { execution: supervisor.run(executionId).summary() };
     const standing = { counts: supervisor.counts(), ...supervisor.obstacles };
-    const status = { agentId, bootId, ...credentials.identity, ...standing, ...execution };
+    const machine = frame.machine === true ? { machine: supervisor.machine } : {};
+    const status = { agentId, bootId, ...credentials.identity, ...standing, ...machine, ...execution };
     if (frame.preflight !== true) return status;
     return credentials
       .preflight(frame.preflightMaxAgeMs)

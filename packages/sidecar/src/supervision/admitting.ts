@@ -1,5 +1,6 @@
 import {
   type DispatchRequest,
+  type Machine,
   type Outcome,
   type Request,
   type Result,
@@ -87,6 +88,12 @@ export class Admitting {
     const { progress: drain } = this.#draining;
     const { state: circuit } = this.circuit;
     return { ...(drain === undefined ? {} : { drain }), ...(circuit === undefined ? {} : { circuit }) };
+  }
+
+  /** How the disk stands. */
+  get disk(): Pick<Machine, 'freeBytes' | 'freeBytesMin'> {
+    const { state, freeBytesMin = 0 } = this.#options;
+    return { freeBytes: state.freeBytes, freeBytesMin };
   }
 
   /** Why it would refuse a dispatch although a slot were free; null: it would not. */

@@ -1,6 +1,7 @@
 import {
   type DispatchRequest,
   type ExecutionSummary,
+  type Machine,
   type Outcome,
   type ReasonOf,
   type Request,
@@ -18,6 +19,7 @@ import { killNoted } from './adopt-attempt.js';
 import { checkDispatch, digestOf } from './dispatch-checks.js';
 import { unreadableOutcome } from './give-up.js';
 import { KnownRuns, type KnownRunsOptions } from './known-runs.js';
+import { readInitName } from '../process/init.js';
 import { Promises } from './promises.js';
 import { EndedRun } from './ended-run.js';
 import { type KnownRun } from './known-run.js';
@@ -63,6 +65,11 @@ export class Supervisor extends Announcer {
   /** What keeps it from admitting, as far as there is anything; what `welcome` and `status` say. */
   get obstacles(): Pick<Welcome, 'drain' | 'circuit'> {
     return this.#admitting.obstacles;
+  }
+
+  /** The machine it is on, as it stands now. */
+  get machine(): Machine {
+    return { at: Date.now(), ...this.#admitting.disk, init: readInitName() };
   }
 
   /** Why it would refuse a dispatch although a slot were free; null: it would not. */
