@@ -2,21 +2,25 @@
 //
 // `npm sbom --omit dev` would leave out whatever the root has for its tests as well, `ws` and `pino` among them. So it is
 // asked for everything, and what it says is cut down to what `npm ls --omit dev` counts as needed at run time.
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 
-const npm = (...argv) =>
-  JSON.parse(
-    execFileSync('npm', argv, { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024, stdio: ['ignore', 'pipe', 'inherit'] }),
-  );
+const npm = async (...argv) => {
+  const { stdout } = await promisify(execFile)('npm', argv, { maxBuffer: 64 * 1024 * 1024 });
+  return JSON.parse(stdout);
+};
 
 const namesIn = ({ dependencies = {} }) =>
   Object.entries(dependencies).flatMap(([name, child]) =>
     child.version === undefined ? [] : [`${name}@${child.version}`, ...namesIn(child)],
   );
 
-const list = npm('ls', '--omit=dev', '--all', '--json');
+const [list, whole] = await Promise.all([
+  npm('ls', '--omit=dev', '--all', '--json'),
+  npm('sbom', '--sbom-format=cyclonedx'),
+]);
+const { metadata, components, dependencies, ...sbom } = whole;
 const needed = new Set(namesIn(list));
-const { metadata, components, dependencies, ...sbom } = npm('sbom', '--sbom-format=cyclonedx');
 const root = `${list.name}@${list.version}`;
 
 console.log(

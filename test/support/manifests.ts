@@ -103,13 +103,18 @@ export interface Compose {
 
 export const readCompose = (text: string): Compose => parse(text, { merge: true }) as Compose;
 
+const fitsSchema = new Ajv({ strict: false, allErrors: true, validateFormats: false }).compile(schemaOfCompose());
+
 /** What the schema of Compose has against a file. Extensions (`x-…`) are allowed by it, unknown keys are not. */
 export function composeFaults({ name: _younger, ...compose }: Compose): string[] {
-  // Its meta schema and its `id` are of another time; its formats have no definition anywhere.
-  const { $schema: _schema, id: _id, ...schema } = composeSchema as unknown as Record<string, unknown>;
-  const ajv = new Ajv({ strict: false, allErrors: true, validateFormats: false });
-  const isValid = ajv.validate(withoutIds(schema), compose);
-  return isValid ? [] : (ajv.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message ?? ''}`);
+  const faults = fitsSchema(compose) ? [] : (fitsSchema.errors ?? []);
+  return faults.map(({ instancePath, message }) => `${instancePath} ${message ?? ''}`);
+}
+
+/** Its meta schema and its ids are of another time; its formats have no definition anywhere. */
+function schemaOfCompose(): object {
+  const { $schema: _schema, ...schema } = composeSchema as unknown as Record<string, unknown>;
+  return withoutIds(schema);
 }
 
 function withoutIds(value: unknown): object {
