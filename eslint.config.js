@@ -50,5 +50,5 @@ export default tseslint.config(
     ignores: ['**/*.test.ts'],
     rules: noIoInCore,
   },
-  { files: ['**/*.js'], extends: [tseslint.configs.disableTypeChecked] },
+  { files: ['**/*.{js,mjs}'], extends: [tseslint.configs.disableTypeChecked] },
 );

@@ -96,7 +96,9 @@ const FLAGS_OF_OTHERS: Readonly<Record<string, readonly string[]>> = {
   outrigger: longFlagsOf(COMMAND_LINE),
   Node: ['--inspect'],
   tsx: ['--tsconfig'],
-  'docker compose': ['--detach', '--force-recreate'],
+  docker: ['--detach', '--force-recreate', '--target', '--tag', '--from', '--start-period', '--retries'],
+  Debian: ['--yes', '--no-install-recommends', '--uid', '--user-group', '--create-home'],
+  'npm and tsup': ['--silent', '--global'],
 };
 
 describe('command-line.md', () => {

@@ -14,6 +14,8 @@ const SIDECAR = fileURLToPath(new URL('../../packages/sidecar/dist/main.js', imp
 const STOP_MS_MAX = 20_000;
 
 export interface SidecarSetup {
+  /** The sidecar's file. @default the built one */
+  main?: string;
   /** @default the scripted fake CLI */
   claude?: string;
   /** The provider's API, e.g. the `url` of a stand-in. @default the CLI's own */
@@ -77,7 +79,7 @@ export const TOKEN = 'a-control-token-for-tests';
 export async function startSidecar(setup: SidecarSetup = {}): Promise<TestSidecar> {
   const stateDir = setup.stateDir ?? mkdtempSync(join(tmpdir(), 'outrigger-test-'));
   const token = setup.token === undefined ? TOKEN : setup.token;
-  const child = spawnSidecar(flagsOf(setup, stateDir), {
+  const child = spawnSidecar(setup.main ?? SIDECAR, flagsOf(setup, stateDir), {
     ...(token === null ? {} : { OUTRIGGER_TOKEN: token }),
     ...(setup.credential === null ? {} : { CLAUDE_CODE_OAUTH_TOKEN: setup.credential ?? 'a-credential-for-tests' }),
     ...setup.env,
@@ -122,16 +124,16 @@ export async function runSidecar(
   flags: string[],
   env: Record<string, string> = {},
 ): Promise<Exit & { stdout: string; stderr: string }> {
-  const child = spawnSidecar(flags, env);
+  const child = spawnSidecar(SIDECAR, flags, env);
   const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX);
   const [stdout, stderr, exit] = await Promise.all([text(child.stdout), text(child.stderr), exitOf(child)]);
   clearTimeout(timer);
   return { stdout, stderr, ...exit };
 }
 
-function spawnSidecar(flags: string[], env: Record<string, string>) {
+function spawnSidecar(main: string, flags: string[], env: Record<string, string>) {
   const { PATH = '', HOME = '' } = process.env;
-  return spawn(process.execPath, [SIDECAR, ...flags], {
+  return spawn(process.execPath, [main, ...flags], {
     env: { PATH, HOME, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
