@@ -38,10 +38,7 @@ const COMMAND_LINE = makeProgram(
 );
 
 function longFlagsOf({ options, commands }: Command): string[] {
-  return [
-    ...options.flatMap(({ long }) => long ?? []),
-    ...commands.flatMap((command) => longFlagsOf(command)),
-  ];
+  return [...options.flatMap(({ long }) => long ?? []), ...commands.flatMap((command) => longFlagsOf(command))];
 }
 
 const yesOrNo = (value: boolean) => (value ? 'yes' : 'no');
