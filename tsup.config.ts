@@ -30,6 +30,7 @@ export default defineConfig([
   library('sdk', {
     index: 'index.ts',
     redis: 'redis.ts',
+    metrics: 'metrics.ts',
     'testing/index': 'testing/index.ts',
     'testing/fake-claude': 'testing/fake-claude.ts',
   }),

@@ -38,6 +38,8 @@ export {
   type CredentialNeeded,
   type CredentialSwitched,
   type Decision,
+  type Dispatched,
+  type Dispatching,
   type DrainProgress,
   type ExecutionEvent,
   type FleetEvents,
@@ -50,9 +52,10 @@ export {
   type ReleasedEvent,
   type StateEvent,
   type StderrEvent,
+  type StoreFailed,
 } from './events.js';
 export { type Execution, type SendOptions, type Sent } from './execution.js';
-export { type ConnectOptions, createFleet, type Fleet, type FleetOptions } from './fleet.js';
+export { type AgentInfo, type ConnectOptions, createFleet, type Fleet, type FleetOptions } from './fleet.js';
 export { type Token } from './link/token.js';
 export { type Logger } from './logger.js';
 export { type ReadOptions } from './reading/source.js';
