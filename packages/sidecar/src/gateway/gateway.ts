@@ -102,7 +102,8 @@ export class Gateway {
     if (route.kind === 'refuse' || gate === null) {
       const refusal = route.kind === 'refuse' ? route : UNKNOWN;
       this.#context.meter.requestDenied(route.kind === 'refuse' ? 'route' : 'placeholder');
-      this.#context.logger.warn({ method, status: refusal.status }, 'request to the gateway refused');
+      const about = { method, status: refusal.status, ...(gate && { executionId: gate.user.executionId }) };
+      this.#context.logger.warn(about, 'request to the gateway refused');
       refuse(request, response, refusal);
       return;
     }

@@ -129,9 +129,10 @@ export class Session {
     this.#channel.send({ type: 'reply', id: frame.id, ok: true, result });
   }
 
-  #replyFailed({ id, type }: Request, error: unknown): void {
+  #replyFailed(frame: Request, error: unknown): void {
+    const { id, type } = frame;
     meterRefusal(this.#options.meter, type, error);
-    this.#replyError(id, error);
+    this.#replyError(id, error, { request: type, ...('executionId' in frame && { executionId: frame.executionId }) });
     if (!(error instanceof WireError)) this.close('internal');
   }
 
@@ -144,14 +145,14 @@ export class Session {
     this.#subscriptions.resumeAll();
   }
 
-  #replyError(id: string, error: unknown): void {
-    const { code, message, data } = this.#toWireError(error);
+  #replyError(id: string, error: unknown, about: object = {}): void {
+    const { code, message, data } = this.#toWireError(error, about);
     this.#channel.send({ type: 'reply', id, ok: false, error: { code, message, data } });
   }
 
-  #toWireError(error: unknown): WireError {
+  #toWireError(error: unknown, about: object = {}): WireError {
     if (error instanceof WireError) return error;
-    this.#options.logger.error({ err: error }, 'request failed');
+    this.#options.logger.error({ err: error, ...about }, 'request failed');
     return new WireError('internal', 'the sidecar failed to answer; its log has the cause');
   }
 
