@@ -31,6 +31,7 @@ export default defineConfig([
     index: 'index.ts',
     redis: 'redis.ts',
     metrics: 'metrics.ts',
+    otel: 'otel.ts',
     'testing/index': 'testing/index.ts',
     'testing/fake-claude': 'testing/fake-claude.ts',
   }),

@@ -43,6 +43,13 @@ describe('docs/metrics.md', () => {
     expect(listed.sort(byName)).toEqual(real.sort(byName));
   });
 
+  it('names the attributes that spans have, and no other', () => {
+    const listed = new Set(PAGE.match(/\boutrigger\.[a-z_.]*[a-z]\b/g));
+    const source = sourcesIn('packages/sdk/src/observing');
+    const real = new Set(source.match(/\boutrigger\.[a-z_.]*[a-z]\b/g));
+    expect([...listed].filter((name) => name !== 'outrigger.json').sort()).toEqual([...real].sort());
+  });
+
   it('quotes messages as they are logged', () => {
     const sources = ['sidecar', 'sdk'].map((name) => sourcesIn(`packages/${name}/src`)).join('\n');
     const messages = tableRows(PAGE, /^`/).filter(([, level]) => level === 'error' || level === 'warn');
