@@ -8,7 +8,7 @@ const noIoInCore = {
     {
       patterns: [
         {
-          group: ['node:*', 'ws', 'execa', 'ioredis', 'pino', 'undici'],
+          group: ['node:*', 'ws', 'execa', 'ioredis', 'pino', 'prom-client', '@opentelemetry/*', 'undici'],
           message: 'core/ decides; the shell does the I/O.',
         },
       ],

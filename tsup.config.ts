@@ -48,6 +48,8 @@ export default defineConfig([
   library('sdk', {
     index: 'index.ts',
     redis: 'redis.ts',
+    metrics: 'metrics.ts',
+    otel: 'otel.ts',
     'testing/index': 'testing/index.ts',
     'testing/fake-claude': 'testing/fake-claude.ts',
   }),

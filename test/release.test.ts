@@ -26,11 +26,15 @@ const PACKAGES = readdirSync(`${REPOSITORY}packages`);
 const CONTENTS: Readonly<Record<string, readonly string[]>> = {
   '@outrigger/protocol': ['PROTOCOL.md', 'dist/index.d.ts', 'dist/index.js'],
   '@outrigger/sdk': [
-    'dist/chunk-HASH.js',
-    'dist/chunk-HASH.js',
+    ...Array.from({ length: 4 }, () => 'dist/chunk-HASH.js'),
     'dist/cli/main.js',
+    'dist/fleet-HASH.d.ts',
     'dist/index.d.ts',
     'dist/index.js',
+    'dist/metrics.d.ts',
+    'dist/metrics.js',
+    'dist/otel.d.ts',
+    'dist/otel.js',
     'dist/redis.d.ts',
     'dist/redis.js',
     'dist/store-HASH.d.ts',

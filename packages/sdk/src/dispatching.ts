@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type DispatchRequest, WireError } from '@outrigger/protocol';
 import { type CredentialPool } from './credentials/pool.js';
+import { type Dispatched, type Dispatching } from './events.js';
 import { Execution } from './execution.js';
 import { type Ledger } from './ledger.js';
 import { type Limits } from './limits.js';
@@ -14,6 +15,8 @@ export interface DispatchContext {
   readonly pool: CredentialPool;
   /** A record that is older than this, and that its agent does not know, is forgotten. Milliseconds. */
   readonly settledAfterMs: number;
+  readonly onDispatching: (event: Dispatching) => void;
+  readonly onDispatched: (event: Dispatched) => void;
   readonly logger: Logger;
 }
 
@@ -23,11 +26,32 @@ export interface DispatchContext {
  *
  * @throws as `Agent.dispatch` does
  */
-export async function dispatchOn(
+export async function dispatchOn(ledger: Ledger, context: DispatchContext, wanted: Wanted): Promise<Execution> {
+  const { onDispatching, onDispatched } = context;
+  const begun = { agentId: ledger.agentId, executionId: wanted.executionId, at: Date.now() };
+  const since = performance.now();
+  const answered = () => ({ ...begun, afterMs: performance.now() - since });
+  onDispatching(begun);
+  try {
+    const { execution, known } = await ask(ledger, context, wanted);
+    onDispatched({ ...answered(), known, execution });
+    return execution;
+  } catch (error) {
+    onDispatched({ ...answered(), known: false, error });
+    throw error;
+  }
+}
+
+interface Wanted {
+  readonly executionId: string;
+  readonly request: DispatchRequest;
+}
+
+async function ask(
   ledger: Ledger,
   { store, limits, pool, settledAfterMs, logger }: DispatchContext,
-  { executionId, request }: { executionId: string; request: DispatchRequest },
-): Promise<Execution> {
+  { executionId, request }: Wanted,
+): Promise<{ execution: Execution; known: boolean }> {
   const { link, agentId } = ledger;
   await pool.checkExpiry(ledger);
   const prepared = link.prepare('dispatch', { executionId, request });
@@ -61,7 +85,7 @@ export async function dispatchOn(
       const { journalId } = ledger;
       // Another sidecar than was asked first has it.
       if (journalId && journalId !== before) await store.putExecution({ ...record, journalId }, dispatchId);
-      return new Execution(ledger, ledger.take(summary));
+      return { execution: new Execution(ledger, ledger.take(summary)), known: summary.known };
     } catch (error) {
       if (isRefusal(error)) await undo();
       throw error;

@@ -11,6 +11,9 @@ import {
 
 import { type SwitchReason } from './core/pool/state.js';
 import { type ExpiryWarning } from './credentials/expiry-warnings.js';
+import { type Execution } from './execution.js';
+import { type AgentReport } from './reconciler.js';
+import { type Store } from './store/store.js';
 
 /** A notice's fields, without the frame's name. */
 type NoticeOf<T extends CredentialNotice['type']> = Omit<SidecarFrame<T>, 'type'>;
@@ -157,6 +160,27 @@ export interface CredentialSwitched {
   reason: SwitchReason;
 }
 
+/** This host asks an agent to take an execution. Times in epoch ms. */
+export interface Dispatching {
+  agentId: string;
+  executionId: string;
+  at: number;
+}
+
+/** What came of it. `known`: the agent had it already. Left out is `execution` after an error, and `error` without. */
+export interface Dispatched extends Dispatching {
+  afterMs: number;
+  known: boolean;
+  execution?: Execution;
+  error?: unknown;
+}
+
+/** Something failed in the store, or it did not answer in time. What was refused by its rules is no failure of it. */
+export interface StoreFailed {
+  operation: Exclude<keyof Store, 'close'>;
+  error: unknown;
+}
+
 /** Events of a fleet, by name, with their arguments. */
 export interface FleetEvents {
   /** A connection was lost and is being made anew, for ever. Once per outage. */
@@ -194,6 +218,18 @@ export interface FleetEvents {
    * once in a fleet.
    */
   outcomeCorrected: [{ agentId: string; outcome: Outcome }];
+  /** `onOutcome` has taken an outcome. By the host that has handled it, so once in a fleet, and again when it is corrected. */
+  outcomeHandled: [{ agentId: string; outcome: Outcome }];
+  /** This host dispatches an execution on an agent; `fleet.dispatch` may try several, one after the other. */
+  dispatching: [Dispatching];
+  /** The dispatch was answered, or has failed. */
+  dispatched: [Dispatched];
+  /** An execution goes on, as this host hears it: its state, a hold, a release. Once each, whoever dispatched it. */
+  executionStep: [{ agentId: string; executionId: string; event: StateEvent | HoldEvent | ReleasedEvent }];
+  /** An agent was reconciled, or that has failed: with each connection, from time to time, and when asked for. */
+  reconciled: [AgentReport];
+  /** The store has failed. What was to be done is tried again where it has to be done. */
+  storeFailed: [StoreFailed];
   /** `onOutcome` or the store failed; it is tried again, and the outcome stays unacknowledged until it succeeds. */
   outcomeHandlerFailed: [{ agentId: string; executionId: string; error: unknown; failures: number }];
 }

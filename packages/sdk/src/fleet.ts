@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { idSchema, type Outcome, type OutriggerError, WireError } from '@outrigger/protocol';
+import { type ExecutionState, idSchema, type Outcome, type OutriggerError, WireError } from '@outrigger/protocol';
 import { Agent } from './agent.js';
 import { broadcast, type BroadcastOptions, type BroadcastReport } from './broadcast.js';
 import { type CredentialName, CredentialPool } from './credentials/pool.js';
@@ -22,6 +22,7 @@ import { dispatchAnywhere, type FleetDispatch } from './placing.js';
 import { Reconciler } from './reconciler.js';
 import { memoryStore } from './store/memory/memory-store.js';
 import { type Store } from './store/store.js';
+import { watchedStore } from './store/watched.js';
 import { type Tracker } from './tracker.js';
 import { checkUpkeep, type ReconcileReport, Upkeep } from './upkeep.js';
 
@@ -95,6 +96,19 @@ export interface ConnectOptions {
   insecure?: boolean;
 }
 
+/** An agent, as its host sees it. */
+export interface KnownAgent {
+  agentId: string;
+  /** As they were given to `connect`. */
+  labels: Record<string, string>;
+  /** Whether there is a connection now. */
+  isReached: boolean;
+  /** Executions it runs at the same time, at most; as it said last. */
+  slots: number;
+  /** How many of its executions are in each state, as far as was heard. */
+  executions: Partial<Record<ExecutionState, number>>;
+}
+
 /** The host's side of any number of agents. */
 export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable {
   readonly #options: FleetOptions;
@@ -118,7 +132,8 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
   /** @internal */
   constructor(options: FleetOptions) {
     super();
-    const { store = memoryStore(), logger = silentLogger, onOutcome } = options;
+    const { logger = silentLogger, onOutcome } = options;
+    const store = watchedStore(options.store ?? memoryStore(), (failure) => this.#emitLater('storeFailed', failure));
     this.#options = options;
     this.#store = store;
     this.#logger = logger;
@@ -129,6 +144,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
     this.#delivery = new OutcomeDelivery({
       ...{ store, holder, onOutcome, logger },
       onFailed: (failure) => this.#emitLater('outcomeHandlerFailed', failure),
+      onHandled: (handled) => this.#emitLater('outcomeHandled', handled),
       onCorrected: (correction) => this.#emitLater('outcomeCorrected', correction),
     });
     const leases = new AgentLeases(store, holder);
@@ -150,6 +166,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
       reconciler: new Reconciler({
         ...{ store, leases, limits, lostAfterMs, logger },
         settledAfterMs: this.#settledAfterMs,
+        onDone: (report) => this.#emitLater('reconciled', report),
       }),
       ledgers: this.#ledgers,
       ledgerOf: (agentId) => this.#ledger(agentId),
@@ -259,6 +276,14 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
     });
   }
 
+  /** The agents this host is connected to, or was and tries to be again; as it has heard last, so it is cheap. */
+  agents(): KnownAgent[] {
+    const attached = [...this.#ledgers.values()].filter(({ isAttached }) => isAttached);
+    return attached.map(({ agentId, labels, isReady, place, states }) => {
+      return { agentId, labels: { ...labels }, isReached: isReady, slots: place.max, executions: states };
+    });
+  }
+
   /**
    * Makes the store and the agents agree, as is done with each connection and from time to time: what an agent runs is
    * written down, what it does not know any more is presumed lost or forgotten, and what nobody needs is given back.
@@ -318,7 +343,11 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
   get #context(): DispatchContext {
     const { credentials: pool } = this;
     const settledAfterMs = this.#settledAfterMs;
-    return { store: this.#store, limits: this.#limits, pool, settledAfterMs, logger: this.#logger };
+    return {
+      ...{ store: this.#store, limits: this.#limits, pool, settledAfterMs, logger: this.#logger },
+      onDispatching: (event) => this.#emitLater('dispatching', event),
+      onDispatched: (event) => this.#emitLater('dispatched', event),
+    };
   }
 
   #ledger(agentId: string): Ledger {
@@ -340,6 +369,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
         this.#emitLater('splitStore', { agentId, storeIds });
       },
       onStored: ({ outcome, limits }) => void this.#limits.giveBack(outcome.executionId, limits),
+      onStep: (executionId, event) => this.#emitLater('executionStep', { agentId, executionId, event }),
       onUnknown: (executionId, error) => void this.#upkeep.findOut(ledger, executionId, error),
       onCredentialNotice: (told) => {
         const { type, ...notice } = told;

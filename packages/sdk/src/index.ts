@@ -40,6 +40,8 @@ export {
   type CredentialNeeded,
   type CredentialSwitched,
   type Decision,
+  type Dispatched,
+  type Dispatching,
   type DrainProgress,
   type ExecutionEvent,
   type FleetEvents,
@@ -52,9 +54,10 @@ export {
   type ReleasedEvent,
   type StateEvent,
   type StderrEvent,
+  type StoreFailed,
 } from './events.js';
 export { type Execution, type SendOptions, type Sent } from './execution.js';
-export { type ConnectOptions, createFleet, type Fleet, type FleetOptions } from './fleet.js';
+export { type KnownAgent, type ConnectOptions, createFleet, type Fleet, type FleetOptions } from './fleet.js';
 export { type Token } from './link/token.js';
 export { type Logger } from './logger.js';
 export { type ReadOptions } from './reading/source.js';

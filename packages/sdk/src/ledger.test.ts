@@ -17,6 +17,7 @@ beforeEach(() => {
   const delivery = new OutcomeDelivery({
     ...{ store, holder: 'host', onOutcome: undefined, logger },
     onFailed: ignore,
+    onHandled: ignore,
     onCorrected: ignore,
   });
   const onCredentialNotice = (notice: CredentialNotice) => notices.push(notice);

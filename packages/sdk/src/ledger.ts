@@ -1,6 +1,7 @@
 import {
   type Cursor,
   CURSOR_START,
+  type ExecutionState,
   type ExecutionSummary,
   type Outcome,
   OutriggerError,
@@ -19,7 +20,7 @@ import { type AgentLink, type LinkOwner, type Notice } from './link/link.js';
 import { type Logger } from './logger.js';
 import { type OutcomeDelivery } from './outcome-delivery.js';
 import { type Recorded } from './store/store.js';
-import { Tracker } from './tracker.js';
+import { type StepEvent, Tracker } from './tracker.js';
 
 export interface LedgerOptions {
   readonly agentId: string;
@@ -35,6 +36,8 @@ export interface LedgerOptions {
   readonly onSplitStore: (storeIds: string[]) => void;
   /** An outcome is stored. */
   readonly onStored: (recorded: Recorded) => void;
+  /** An execution goes on. */
+  readonly onStep?: (executionId: string, event: StepEvent) => void;
   /** The agent has said that it does not know an execution that somebody reads. */
   readonly onUnknown: (executionId: string, error: OutriggerError) => void;
   readonly onCredentialNotice: (notice: CredentialNotice) => void;
@@ -53,6 +56,9 @@ interface Concluding {
 
 /** Ended executions that are of other hosts and can still be listed. */
 const OTHERS_ENDED_MAX = 1000;
+
+const ignore = () => undefined;
+const NOT_WATCHED = { onRateLimit: ignore, onConcluded: ignore, onForgotten: ignore };
 
 /** The credential in force on an agent, by name; nulls: it has none, or has not said. */
 export type CredentialInForce = Pick<Welcome, 'generation' | 'credentialId'>;
@@ -235,6 +241,7 @@ export class Ledger implements LinkOwner {
     if (present !== undefined) return present;
     const tracker = new Tracker(this.agentId, executionId, this.journalId);
     this.#trackers.set(executionId, tracker);
+    tracker.watch({ ...NOT_WATCHED, onStep: (event) => this.#options.onStep?.(executionId, event) });
     return tracker;
   }
 
@@ -283,6 +290,15 @@ export class Ledger implements LinkOwner {
     if (known !== undefined) return known;
     const answer = await this.ask(executionId);
     return answer === 'unknown' ? null : (this.find(executionId)?.labels ?? {});
+  }
+
+  /** How many executions are in each state, as far as the agent has told. */
+  get states(): Partial<Record<ExecutionState, number>> {
+    const counts: Partial<Record<ExecutionState, number>> = {};
+    for (const { state, outcome } of this.#trackers.values()) {
+      if (state !== undefined && outcome === undefined) counts[state] = (counts[state] ?? 0) + 1;
+    }
+    return counts;
   }
 
   /** How much room there is, counted from what the agent has told. */

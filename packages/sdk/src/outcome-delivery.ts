@@ -17,6 +17,8 @@ export interface OutcomeDeliveryOptions {
   readonly holder: string;
   readonly onOutcome: ((outcome: Outcome) => void | Promise<void>) | undefined;
   readonly onFailed: (failure: FleetEvents['outcomeHandlerFailed'][0]) => void;
+  /** An outcome was handled, by this host. */
+  readonly onHandled: (handled: FleetEvents['outcomeHandled'][0]) => void;
   /** A presumed outcome has given way, and the one that holds was handled. */
   readonly onCorrected: (correction: FleetEvents['outcomeCorrected'][0]) => void;
   readonly logger: Logger;
@@ -109,7 +111,7 @@ export class OutcomeDelivery {
   }
 
   async #handle(key: ExecutionKey, evidence: Evidence, { outcome, claim }: Recorded & { claim: number }): Promise<Try> {
-    const { store, onOutcome, onCorrected, logger } = this.#options;
+    const { store, onOutcome, onHandled, onCorrected, logger } = this.#options;
     const prolong = () =>
       store.recordOutcome(evidence, this.#claimant).catch((error: unknown) => {
         logger.warn({ ...key, err: error }, 'the claim on an outcome was not prolonged');
@@ -119,6 +121,7 @@ export class OutcomeDelivery {
       await onOutcome?.(outcome);
       // Another host has taken over, and will have handled it as well.
       if (!(await store.markHandled(key, claim))) return { is: 'claimed', forMs: 0 };
+      onHandled({ agentId: key.agentId, outcome });
       if (outcome.corrected === true) onCorrected({ agentId: key.agentId, outcome });
       return { is: 'handled' };
     } catch (cause) {

@@ -41,6 +41,7 @@ export interface ReconcilerOptions {
   readonly lostAfterMs: number;
   /** Longer than a dispatch can be on its way. */
   readonly settledAfterMs: number;
+  readonly onDone: (report: AgentReport) => void;
   readonly logger: Logger;
 }
 
@@ -89,6 +90,7 @@ export class Reconciler {
       logger.warn({ agentId: ledger.agentId, err: error }, 'the agent was not reconciled');
       report.failed.push({ error });
     }
+    this.#options.onDone(report);
     return report;
   }
 

@@ -6,6 +6,7 @@ import { type GatewayContext } from './gateway/context.js';
 import { Gateway } from './gateway/gateway.js';
 import { openProvider } from './gateway/provider.js';
 import { type SidecarOptions } from './options/options.js';
+import { type Meter } from './metrics/meter.js';
 import { type CurrentRedactor } from './redaction.js';
 import { type StateFolder } from './state/folder.js';
 import { type Access, environmentAccess, gatewayAccess } from './supervision/access.js';
@@ -28,19 +29,21 @@ export interface AccessContext {
   readonly state: StateFolder;
   readonly credentials: Credentials;
   readonly redactor: CurrentRedactor;
+  readonly meter: Meter;
   readonly logger: Logger;
 }
 
 /** Opens the way by which runs reach their provider. */
 export async function openAccess(
   options: SidecarOptions,
-  { isAwaited, state, credentials, redactor, logger }: AccessContext,
+  { isAwaited, state, credentials, redactor, meter, logger }: AccessContext,
 ): Promise<OpenedAccess> {
   const provider = openProvider({
     url: options.upstream,
     options: { ...options, ...OVERLOAD_BACKOFF, allowedPaths: options.gatewayPath },
     credentials,
     redactor,
+    meter,
     logger,
   });
   const { slot } = credentials;

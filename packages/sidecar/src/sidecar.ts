@@ -11,6 +11,7 @@ import { Credentials } from './credentials/credentials.js';
 import { type Generations } from './credentials/slot.js';
 import { openAccess } from './open-access.js';
 import { Opened } from './opened.js';
+import { Metrics } from './metrics/metrics.js';
 import { OptionError } from './options/option-error.js';
 import { type SidecarOptions } from './options/options.js';
 import { currentRedactor } from './redaction.js';
@@ -62,14 +63,17 @@ async function start(options: SidecarOptions, logger: Logger, opened: Opened): P
   opened.add(() => journal.close());
   const tokens = openTokens(options, state, logger);
   const markers = openMarkers(options);
+  const metrics = new Metrics();
+  const { meter } = metrics;
   const credentials = new Credentials(options.credentialMode, options.credential, {
     generations: generationsOf(journal),
     fence: { highest: journal.state.fence, note: (fence) => journal.note({ is: 'fence', fence }) },
+    onHoldEnded: (reason, afterMs) => meter.holdEnded(reason, afterMs),
   });
   credentials.on('notice', ({ type, ...notice }) => logger.info(notice, type.replaceAll('_', ' ')));
   const redactor = currentRedactor(() => [...credentials.slot.secrets, ...tokens.current()]);
   const isAwaited = hasRunsOfGateway(journal);
-  const access = await openAccess(options, { isAwaited, state, credentials, redactor, logger }).catch(
+  const access = await openAccess(options, { isAwaited, state, credentials, redactor, meter, logger }).catch(
     (error: unknown) => {
       throw new OptionError(`the gateway cannot be opened: ${(error as Error).message}`);
     },
@@ -95,6 +99,7 @@ async function start(options: SidecarOptions, logger: Logger, opened: Opened): P
       cooldownMaxMs: Math.max(BREAKER_COOLDOWN_MAX_MS, options.breakerCooldownMs),
     },
     redactor,
+    meter,
     logger,
   });
   await supervisor.recover(() => sweep({ state, markers, supervisor, logger }));
@@ -129,11 +134,14 @@ async function start(options: SidecarOptions, logger: Logger, opened: Opened): P
     credentials,
     welcome,
     redactor,
+    meter,
+    metrics: options.metrics === 'on' ? metrics : null,
     logger,
   }).catch((error: unknown) => {
     throw new OptionError(`--listen ${options.listen.host}:${options.listen.port}: ${(error as Error).message}`);
   });
   opened.add(() => link.close());
+  metrics.watch({ supervisor, credentials, journal, state, link, identity: () => welcome([]) });
   void claudeVersion(options.claude)
     .catch(() => null)
     .then((version) => {

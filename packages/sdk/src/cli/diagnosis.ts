@@ -1,4 +1,5 @@
 import { type AgentInfo, type AgentStatus } from '../agent.js';
+import { countUntaken } from './commands/status.js';
 import { formatBytes, formatDuration } from './values.js';
 
 /** What `outrigger doctor` has found of one thing. */
@@ -13,6 +14,8 @@ export interface Finding {
 /** Process 1 under these names reaps orphans. */
 const INITS = ['tini', 'docker-init', 'dumb-init', 'catatonit', 'systemd', 'init', 's6-svscan', 'runit'];
 const SKEW_MS_MAX = 5000;
+/** More outcomes that nobody takes than a backend leaves between two looks. */
+const UNTAKEN_MAX = 100;
 
 /** Judges an agent. `askedAtMs` and `answeredAtMs` are moments of this machine around its answer. */
 export function diagnose(
@@ -124,8 +127,9 @@ function machine({ machine: facts }: AgentStatus, nowMs: number): Finding[] {
   ];
 }
 
-function outcomes({ counts: { unacknowledged } }: AgentStatus): Finding[] {
-  if (unacknowledged < 100) return [];
-  const says = `${unacknowledged} outcomes wait for a host to take them`;
+function outcomes(status: AgentStatus): Finding[] {
+  const untaken = countUntaken(status);
+  if (untaken < UNTAKEN_MAX) return [];
+  const says = `${untaken} outcomes wait for a host to take them`;
   return [{ about: 'outcomes', grade: 'warning', says, advice: 'see whether the backend runs, and its onOutcome' }];
 }

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { type Credential, LIMITS, type Preflight, type SidecarFrame } from '@outrigger/protocol';
 import { Fence, type FenceMemory } from './fence.js';
-import { Holds } from './holds.js';
+import { Holds, type HoldsHooks } from './holds.js';
 import { CredentialSlot, type Generations } from './slot.js';
 
 export type CredentialNotice = SidecarFrame<'credential_needed' | 'credential_changed' | 'rate_limit'>;
@@ -21,7 +21,8 @@ export class Credentials extends EventEmitter<{ notice: [notice: CredentialNotic
     {
       generations,
       fence = { highest: 0, note: () => undefined },
-    }: { generations?: Generations; fence?: FenceMemory } = {},
+      onHoldEnded: onEnded = () => undefined,
+    }: { generations?: Generations; fence?: FenceMemory; onHoldEnded?: HoldsHooks['onEnded'] } = {},
   ) {
     super();
     this.setMaxListeners(0);
@@ -31,7 +32,7 @@ export class Credentials extends EventEmitter<{ notice: [notice: CredentialNotic
     this.slot.onChange(({ generation, credential: { id, kind } }) => {
       this.emit('notice', { type: 'credential_changed', at: Date.now(), generation, credentialId: id, kind });
     });
-    this.holds = new Holds(this.slot, (notice) => this.emit('notice', notice));
+    this.holds = new Holds(this.slot, (notice) => this.emit('notice', notice), { onEnded });
   }
 
   /** What `welcome` and `status` say. */

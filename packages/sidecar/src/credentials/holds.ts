@@ -1,4 +1,5 @@
-import { LIMITS, type SidecarFrame } from '@outrigger/protocol';
+import { type HoldReason, LIMITS, type SidecarFrame } from '@outrigger/protocol';
+import { monotonicMs } from '../clock.js';
 import { type Refusal } from '../core/lifecycle-state.js';
 import { type CredentialInForce, type CredentialSlot } from './slot.js';
 
@@ -19,8 +20,14 @@ export interface Waiter {
 
 type Notice = SidecarFrame<'credential_needed'>;
 
+export interface HoldsHooks {
+  /** Something does not wait any more, be it that it was released or that it has given up. */
+  readonly onEnded: (reason: HoldReason, afterMs: number) => void;
+}
+
 interface Need {
-  readonly waiters: Set<Waiter>;
+  /** Each with since when it waits. */
+  readonly waiters: Map<Waiter, number>;
   readonly notice: Omit<Notice, 'executions'>;
 }
 
@@ -35,11 +42,13 @@ export const NO_CREDENTIAL: DetailedRefusal = {
 export class Holds {
   readonly #slot: CredentialSlot;
   readonly #onNeeded: (notice: Notice) => void;
+  readonly #onEnded: HoldsHooks['onEnded'];
   readonly #needs = new Map<string, Need>();
 
-  constructor(slot: CredentialSlot, onNeeded: (notice: Notice) => void) {
+  constructor(slot: CredentialSlot, onNeeded: (notice: Notice) => void, { onEnded }: Partial<HoldsHooks> = {}) {
     this.#slot = slot;
     this.#onNeeded = onNeeded;
+    this.#onEnded = onEnded ?? (() => undefined);
     slot.onChange((current) => this.#release(current));
   }
 
@@ -50,11 +59,11 @@ export class Holds {
     const key = `${refusal.generation ?? 'none'} ${refusal.reason} ${model}`;
     const known = this.#needs.get(key);
     // Who comes later is told what the provider said last, such as until when.
-    const need = { waiters: known?.waiters ?? new Set(), notice: this.#describe(waiter) };
-    need.waiters.add(waiter);
+    const need = { waiters: known?.waiters ?? new Map<Waiter, number>(), notice: this.#describe(waiter) };
+    need.waiters.set(waiter, monotonicMs());
     this.#needs.set(key, need);
     if (known === undefined) this.#onNeeded(toNotice(need));
-    return () => need.waiters.delete(waiter);
+    return () => this.#leave(need, waiter);
   }
 
   /** What a host that has just come is to be told. */
@@ -70,7 +79,19 @@ export class Holds {
   #release(current: CredentialInForce): void {
     const needs = [...this.#needs.values()];
     this.#needs.clear();
-    needs.flatMap((need) => [...need.waiters]).forEach((waiter) => waiter.onRelease(current));
+    for (const need of needs) {
+      for (const waiter of [...need.waiters.keys()]) {
+        this.#leave(need, waiter);
+        waiter.onRelease(current);
+      }
+    }
+  }
+
+  #leave({ waiters }: Need, waiter: Waiter): void {
+    const since = waiters.get(waiter);
+    if (since === undefined) return;
+    waiters.delete(waiter);
+    this.#onEnded(waiter.refusal.reason, monotonicMs() - since);
   }
 
   #describe({ refusal }: Waiter): Need['notice'] {
@@ -91,6 +112,6 @@ export class Holds {
 }
 
 function toNotice({ waiters, notice }: Need): Notice {
-  const executions = [...new Set([...waiters].map((waiter) => waiter.executionId))];
+  const executions = [...new Set([...waiters.keys()].map((waiter) => waiter.executionId))];
   return { ...notice, executions: executions.slice(0, LIMITS.executionsNamedMax) };
 }

@@ -1,6 +1,7 @@
 import { type Logger } from 'pino';
 import { type Holds } from '../credentials/holds.js';
 import { type CredentialSlot } from '../credentials/slot.js';
+import { type Meter } from '../metrics/meter.js';
 import { type CurrentRedactor } from '../redaction.js';
 import { type Upstream } from './upstream.js';
 import { type Witness } from './witness.js';
@@ -32,5 +33,6 @@ export interface GatewayContext {
   readonly upstream: Upstream;
   readonly witness: Witness;
   readonly redactor: CurrentRedactor;
+  readonly meter: Meter;
   readonly logger: Logger;
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type IncomingMessage, type ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
+import { monotonicMs } from '../clock.js';
 import { redactMessage } from '../core/outcome.js';
 import { type Judgement } from '../core/refusal.js';
 import { isBeside, type RequestTraits, traitsOf } from '../core/request-traits.js';
@@ -73,6 +74,7 @@ export class Exchange {
     } catch (error) {
       if (!this.#signal.aborted) {
         const { executionId } = gate.user;
+        this.#context.meter.providerFailed();
         this.#context.logger.warn(
           { err: loggable(error), executionId, path: this.#init.path },
           'request to the provider failed',
@@ -99,10 +101,12 @@ export class Exchange {
         if (waits >= this.#context.options.waitsMax) return answer;
         answer.body.discard();
         waits += 1;
+        this.#context.meter.throttled();
         this.#patience.wait();
         await delay(judgement.afterMs, undefined, { signal: this.#signal });
         used = slot.current ?? used;
       } else {
+        this.#context.meter.credentialRefused(judgement.reason);
         const next = await this.#afterRefusal(used, judgement);
         if (next === null) return answer;
         answer.body.discard();
@@ -115,6 +119,7 @@ export class Exchange {
     this.#signal.throwIfAborted();
     const { request, path, body, gate } = this.#init;
     gate.user.onCredentialUsed(used);
+    const sentAt = monotonicMs();
     const answer = await this.#context.upstream.send({
       method: request.method ?? 'GET',
       path,
@@ -124,6 +129,7 @@ export class Exchange {
       credential: used.credential,
       signal: this.#signal,
     });
+    this.#context.meter.answerBegan(monotonicMs() - sentAt);
     return { ...answer, body: new AnswerBody(answer.body, this.#context.options.upstreamIdleTimeoutMs) };
   }
 

@@ -101,15 +101,19 @@ export class Gateway {
     const gate = this.#gateOf(request);
     if (route.kind === 'refuse' || gate === null) {
       const refusal = route.kind === 'refuse' ? route : UNKNOWN;
-      this.#context.logger.warn({ method, status: refusal.status }, 'request to the gateway refused');
+      this.#context.meter.requestDenied(route.kind === 'refuse' ? 'route' : 'placeholder');
+      const about = { method, status: refusal.status, ...(gate && { executionId: gate.user.executionId }) };
+      this.#context.logger.warn(about, 'request to the gateway refused');
       refuse(request, response, refusal);
       return;
     }
     if (gate.openCount >= OPEN_REQUESTS_MAX) {
+      this.#context.meter.requestDenied('too_many_open');
       refuse(request, response, TOO_MANY);
       return;
     }
     response.once('close', gate.begin());
+    response.once('close', () => this.#context.meter.requestEnded(response.headersSent ? response.statusCode : null));
     const body = await this.#keepBody(request, response);
     if (body === 'refused') return;
     await new Exchange({ gate, request, response, path: route.path, body }, this.#context).run();
@@ -127,8 +131,10 @@ export class Gateway {
     try {
       return await this.#bodies.keep(request);
     } catch (error) {
-      if (error instanceof BodyTooLarge) refuse(request, response, { status: 413, message: error.message });
-      else response.destroy();
+      if (error instanceof BodyTooLarge) {
+        this.#context.meter.requestDenied('too_large');
+        refuse(request, response, { status: 413, message: error.message });
+      } else response.destroy();
       return 'refused';
     }
   }

@@ -1,5 +1,6 @@
 import { type Logger } from 'pino';
 import { type Credentials } from '../credentials/credentials.js';
+import { type Meter } from '../metrics/meter.js';
 import { type CurrentRedactor } from '../redaction.js';
 import { type GatewayContext, type GatewayOptions } from './context.js';
 import { Preflights } from './preflight.js';
@@ -14,11 +15,12 @@ export interface ProviderInit {
   readonly options: GatewayOptions;
   readonly credentials: Credentials;
   readonly redactor: CurrentRedactor;
+  readonly meter: Meter;
   readonly logger: Logger;
 }
 
 /** The way to the provider, with what its answers show of the agent's credential. */
-export function openProvider({ url, options, credentials, redactor, logger }: ProviderInit): GatewayContext {
+export function openProvider({ url, options, credentials, redactor, meter, logger }: ProviderInit): GatewayContext {
   const { firstByteTimeoutMs } = options;
   const context: GatewayContext = {
     options,
@@ -27,6 +29,7 @@ export function openProvider({ url, options, credentials, redactor, logger }: Pr
     upstream: new Upstream({ url: url ?? PROVIDER_URL, firstByteTimeoutMs, environment: process.env }),
     witness: new Witness((notice) => credentials.emit('notice', notice)),
     redactor,
+    meter,
     logger,
   };
   const preflights = new Preflights(context);

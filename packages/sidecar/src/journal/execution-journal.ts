@@ -84,6 +84,16 @@ export class ExecutionJournal {
     return new ExecutionJournal(path, journal, content, options);
   }
 
+  /** Size of the file. */
+  get bytes(): number {
+    return this.#journal.bytes;
+  }
+
+  /** Whether something could not be written yet; nothing may be promised then. */
+  get isBehind(): boolean {
+    return this.#isBehind;
+  }
+
   /** Names what is remembered: another one than last time means that nothing is. */
   get journalId(): string {
     return this.#fold.state.journalId ?? '';

@@ -7,10 +7,12 @@ import { LIMITS, SUBPROTOCOL } from '@outrigger/protocol';
 import { type Logger } from 'pino';
 import { WebSocketServer } from 'ws';
 import { type Credentials } from '../credentials/credentials.js';
+import { type MetricsPage } from '../metrics/metrics.js';
+import { type Meter } from '../metrics/meter.js';
 import { type CurrentRedactor } from '../redaction.js';
 import { type Supervisor } from '../supervision/supervisor.js';
 import { Gatekeeper, type Refusal, type TokenSource } from './authenticate.js';
-import { healthHandler } from './health.js';
+import { pagesHandler } from './pages.js';
 import { keepAlive } from './liveness.js';
 import { ClientStores } from './client-stores.js';
 import { Session, type WelcomeFactory } from './session.js';
@@ -30,22 +32,28 @@ export interface LinkOptions {
   readonly credentials: Credentials;
   readonly welcome: WelcomeFactory;
   readonly redactor: CurrentRedactor;
+  /** What requests are told to. */
+  readonly meter?: Meter;
+  /** Null: there is no such page. @default null */
+  readonly metrics?: MetricsPage | null;
   readonly logger: Logger;
 }
 
 export interface Link {
   readonly url: string;
+  /** How many hosts are connected. */
+  readonly connections: number;
   /** Says goodbye to every host and stops listening. */
   close(): Promise<void>;
 }
 
-/** Serves the protocol and the health pages on one port. */
+/** Serves the protocol and the pages for operators on one port. */
 export async function listen(options: LinkOptions): Promise<Link> {
-  const http = createHttpServer(options, healthHandler(options.supervisor));
+  const http = createHttpServer(options, pagesHandler(options.supervisor, options.metrics ?? null, options.logger));
   http.maxConnections = CONNECTIONS_MAX;
   http.headersTimeout = HEADERS_TIMEOUT_MS;
 
-  const { supervisor, credentials, welcome, redactor } = options;
+  const { supervisor, credentials, welcome, redactor, meter } = options;
   const gatekeeper = new Gatekeeper(options.tokens, options.allowedOrigins);
   const sessions = new Set<Session>();
   const stores = new ClientStores();
@@ -72,7 +80,7 @@ export async function listen(options: LinkOptions): Promise<Link> {
         () => request.socket.bytesRead,
         () => logger.warn('host fell silent'),
       );
-      const session = new Session({ socket, supervisor, credentials, welcome, stores, redactor, logger });
+      const session = new Session({ socket, supervisor, credentials, welcome, stores, redactor, meter, logger });
       sessions.add(session);
       socket.on('close', () => sessions.delete(session));
     });
@@ -85,6 +93,9 @@ export async function listen(options: LinkOptions): Promise<Link> {
   const host = family === 'IPv6' ? `[${address}]` : address;
   return {
     url: `${options.tls === null ? 'ws' : 'wss'}://${host}:${port}`,
+    get connections() {
+      return sessions.size;
+    },
     close: async () => {
       sessions.forEach((session) => session.close('goingAway'));
       const closed = new Promise((resolve) => http.close(resolve));

@@ -11,6 +11,7 @@ import {
 import { type Logger } from 'pino';
 import { type WebSocket } from 'ws';
 import { type Credentials } from '../credentials/credentials.js';
+import { type Meter } from '../metrics/meter.js';
 import { type CurrentRedactor } from '../redaction.js';
 import { type Supervisor } from '../supervision/supervisor.js';
 import { Channel } from './channel.js';
@@ -19,6 +20,7 @@ import { shakeHands, type WelcomeFactory } from './handshake.js';
 import { Incoming } from './incoming.js';
 import { Notices } from './notices.js';
 import { answerRequest } from './requests.js';
+import { meterAnswer, meterRefusal } from './meter-answers.js';
 import { Snapshot } from './snapshot.js';
 import { Subscriptions } from './subscriptions.js';
 
@@ -31,6 +33,7 @@ export interface SessionOptions {
   readonly welcome: WelcomeFactory;
   readonly stores: ClientStores;
   readonly redactor: CurrentRedactor;
+  readonly meter?: Meter | undefined;
   readonly logger: Logger;
 }
 
@@ -121,12 +124,15 @@ export class Session {
     }
   }
 
-  #reply({ id }: Request, result: Result<RequestType>): void {
-    this.#channel.send({ type: 'reply', id, ok: true, result });
+  #reply(frame: Request, result: Result<RequestType>): void {
+    meterAnswer(this.#options.meter, frame.type, result);
+    this.#channel.send({ type: 'reply', id: frame.id, ok: true, result });
   }
 
-  #replyFailed({ id }: Request, error: unknown): void {
-    this.#replyError(id, error);
+  #replyFailed(frame: Request, error: unknown): void {
+    const { id, type } = frame;
+    meterRefusal(this.#options.meter, type, error);
+    this.#replyError(id, error, { request: type, ...('executionId' in frame && { executionId: frame.executionId }) });
     if (!(error instanceof WireError)) this.close('internal');
   }
 
@@ -139,14 +145,14 @@ export class Session {
     this.#subscriptions.resumeAll();
   }
 
-  #replyError(id: string, error: unknown): void {
-    const { code, message, data } = this.#toWireError(error);
+  #replyError(id: string, error: unknown, about: object = {}): void {
+    const { code, message, data } = this.#toWireError(error, about);
     this.#channel.send({ type: 'reply', id, ok: false, error: { code, message, data } });
   }
 
-  #toWireError(error: unknown): WireError {
+  #toWireError(error: unknown, about: object = {}): WireError {
     if (error instanceof WireError) return error;
-    this.#options.logger.error({ err: error }, 'request failed');
+    this.#options.logger.error({ err: error, ...about }, 'request failed');
     return new WireError('internal', 'the sidecar failed to answer; its log has the cause');
   }
 

@@ -161,6 +161,12 @@ export const OPTIONS = {
     default: '30000',
   },
   'log-level': { value: 'LEVEL', help: LOG_LEVELS.join(', '), schema: z.enum(LOG_LEVELS), default: 'info' },
+  metrics: {
+    value: 'on|off',
+    help: 'serve GET /metrics, to whoever reaches the listener',
+    schema: z.enum(['on', 'off']),
+    default: 'on',
+  },
   'allow-origin': { value: 'ORIGIN', help: 'let pages of this origin connect', schema: z.url(), isList: true },
   'tls-cert': { value: 'FILE', help: 'serve wss: with this certificate (PEM)', schema: readableFileSchema },
   'tls-key': { value: 'FILE', help: 'and this key (PEM)', schema: readableFileSchema },

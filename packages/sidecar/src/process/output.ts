@@ -1,4 +1,4 @@
-import { LIMITS, type ReasonOf } from '@outrigger/protocol';
+import { LIMITS, type Log as LogName, type ReasonOf } from '@outrigger/protocol';
 import { classifyStderr } from '../claude/failures.js';
 import { interpretLine, mayMatter, NEW_STREAM, type Reading, type StreamState } from '../claude/interpret.js';
 import { monotonicMs } from '../clock.js';
@@ -22,6 +22,8 @@ export interface OutputHooks {
   /** The run printed something that matters; `at` is by when it was in the log. */
   onReading(reading: Reading, at: number): void;
   onOutputLimit(at: number): void;
+  /** A log has grown since it is followed here. */
+  onPrinted?(log: LogName, bytes: number): void;
   /** There is more to read for whoever follows the logs. */
   onGrowth(): void;
   /** The logs are followed by looking now and then only, or one of them not at all. */
@@ -38,7 +40,8 @@ export class Output {
   readonly #watch: FolderWatch;
   readonly #caughtUp = deferred();
   #stream: StreamState = NEW_STREAM;
-  #size = 0;
+  /** How much of each log was there when it was last looked at. */
+  readonly #sizes = { stdout: 0, stderr: 0 };
   #grewAt = monotonicMs();
   #caughtUpAt = monotonicMs();
   /** What wall time lacks to be monotonic time, once for all that was there before; null: it is looked up each time. */
@@ -103,7 +106,8 @@ export class Output {
     this.#caughtUpAt = since;
     this.#wallOffsetMs = monotonicMs() - Date.now();
     this.#grewAt = this.#lastWrittenAt();
-    this.#size = this.stdout.size() + this.stderr.size();
+    this.#sizes.stdout = this.stdout.size();
+    this.#sizes.stderr = this.stderr.size();
     this.#look();
     await this.#caughtUp.promise;
   }
@@ -118,6 +122,7 @@ export class Output {
   fixEnds(): void {
     this.stdout.fixEnd();
     this.stderr.fixEnd();
+    this.#hasGrown();
     this.#checkLimit();
   }
 
@@ -146,11 +151,23 @@ export class Output {
 
   #onChange(): void {
     if (!this.#isFollowed) return;
-    const size = this.stdout.size() + this.stderr.size();
-    if (size === this.#size) return;
-    this.#size = size;
+    if (!this.#hasGrown()) return;
     this.#grewAt = monotonicMs();
     this.#look();
+  }
+
+  /** Whether a log has another size than it had. */
+  #hasGrown(): boolean {
+    const logs = ['stdout', 'stderr'] as const;
+    return logs.map((name) => this.#hasLogGrown(name)).some((hasGrown) => hasGrown);
+  }
+
+  #hasLogGrown(name: LogName): boolean {
+    const before = this.#sizes[name];
+    const size = this[name].size();
+    this.#sizes[name] = size;
+    if (this.#isFollowed && size > before) this.#hooks.onPrinted?.(name, size - before);
+    return size !== before;
   }
 
   #look(): void {

@@ -10,6 +10,7 @@ import { type LifecycleEvent } from '../core/lifecycle-state.js';
 import { EMPTY_REPORT, type RunReport } from '../core/outcome.js';
 import { type ProcessName } from '../core/sweep.js';
 import { type GateUser } from '../gateway/gate.js';
+import { type Meter } from '../metrics/meter.js';
 import { Attempt } from '../process/attempt.js';
 import { type Log } from '../process/log.js';
 import { type Marker } from '../process/tree/marker.js';
@@ -27,6 +28,7 @@ export interface RunAttemptContext extends LaunchSetup {
   readonly logger: Logger;
   readonly access: Access;
   readonly notes: Notes;
+  readonly meter?: Meter;
   /** What happens to the attempt, in the words of the execution's lifecycle. */
   readonly tell: (event: LifecycleEvent) => void;
   /** There is more to read for whoever follows the logs. */
@@ -100,6 +102,7 @@ export class RunAttempt implements AttemptView {
       onCaughtUp: () => tell({ type: 'caught_up' }),
       onReading: (reading, at) => this.#onReading(reading, at),
       onOutputLimit: (at) => tell({ type: 'output_limit', at }),
+      onPrinted: (log, bytes) => context.meter?.printed(log, bytes),
       onGrowth: () => context.onGrowth(),
       onDegraded: (error) => logger.warn({ err: error }, 'logs are polled for want of notices, or cannot be read'),
     });

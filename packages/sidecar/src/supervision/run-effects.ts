@@ -7,6 +7,7 @@ import { type Effect, type Refusal } from '../core/lifecycle-state.js';
 import { type Credentials } from '../credentials/credentials.js';
 import { type DetailedRefusal, NO_CREDENTIAL } from '../credentials/holds.js';
 import { deferred } from '../deferred.js';
+import { type Meter } from '../metrics/meter.js';
 import { type CurrentRedactor } from '../redaction.js';
 import { waitAtMost } from '../timeout.js';
 import { IdleClock } from './idle-clock.js';
@@ -21,6 +22,7 @@ export interface RunEffectsContext {
   readonly redactor: CurrentRedactor;
   readonly logger: Logger;
   readonly notes: Notes;
+  readonly meter?: Meter;
   /** Calls `begin` once a further attempt may be started. Returns how to stop waiting for that. */
   readonly waitToBeLetIn: (executionId: string, begin: () => void) => () => void;
 }
@@ -95,6 +97,7 @@ export class RunEffects {
         break;
       case 'announce_running':
         this.#idleClock.start();
+        if (attempts.isTakenOver) this.#options.context.meter?.adopted();
         logger.info(
           { sessionId: facts().sessionId, attempt: loop.state.attempt },
           attempts.isTakenOver ? 'execution taken over' : 'execution started',

@@ -1,6 +1,7 @@
 import {
   type Cursor,
   type DispatchRequest,
+  type ExecutionState,
   type ExecutionSummary,
   messageBytes,
   type Outcome,
@@ -12,7 +13,7 @@ import { type Inbox } from '../core/inbox.js';
 import { notesOf } from '../core/journal-notes.js';
 import { restoreLife } from '../core/journal-restore.js';
 import { type JournalledExecution } from '../core/journal-state.js';
-import { type Effect, newLifecycle, type Step } from '../core/lifecycle-state.js';
+import { type Effect, newLifecycle, stateOf, type Step } from '../core/lifecycle-state.js';
 import { canHear } from '../core/verdict.js';
 import { accept, type Accepted, acceptedOf, durationsOf, lifecycleLimitsOf, type RunInit } from './accepted.js';
 import { messagesOf } from './ended-run.js';
@@ -146,6 +147,11 @@ export class Run implements KnownRun {
 
   get isQueued(): boolean {
     return this.#loop.state.phase === 'queued';
+  }
+
+  /** The state others are told. */
+  get state(): ExecutionState {
+    return stateOf(this.#loop.state);
   }
 
   /** Whether it may be started: its acceptance is on the disk. */

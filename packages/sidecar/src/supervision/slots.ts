@@ -1,3 +1,4 @@
+import { type ExecutionState } from '@outrigger/protocol';
 import { type Run } from './run.js';
 
 /**
@@ -16,6 +17,11 @@ export class Slots {
   /** How many executions have not ended. */
   get openCount(): number {
     return this.#open.size;
+  }
+
+  /** The state of each of them. */
+  get openStates(): ExecutionState[] {
+    return [...this.#open].map((run) => run.state);
   }
 
   get live(): Run[] {

@@ -1,5 +1,6 @@
 import {
   type DispatchRequest,
+  type ExecutionState,
   type ExecutionSummary,
   type Machine,
   type Outcome,
@@ -87,6 +88,11 @@ export class Supervisor extends Announcer {
     };
   }
 
+  /** The state of each execution that has not ended. */
+  openStates(): ExecutionState[] {
+    return this.#admitting.slots.openStates;
+  }
+
   /**
    * Takes in what another sidecar has written down: what has ended can be asked for, what lives goes on, and what was not
    * started yet is. Resolves when it is known what lives.
@@ -139,6 +145,7 @@ export class Supervisor extends Announcer {
       const survivors = await killNoted(execution.attempts, { canLive, markers });
       const outcome = unreadableOutcome(execution, survivors);
       this.#journal.note({ is: 'ended', id, outcome, ends: null });
+      this.#context.meter?.ended(outcome);
       const ended = this.#journal.state.executions.get(id);
       return ended === undefined ? null : this.#restore(ended);
     } catch (error) {
@@ -314,6 +321,7 @@ export class Supervisor extends Announcer {
   }
 
   #onOutcome(run: Run, outcome: Outcome): void {
+    this.#context.meter?.ended(outcome);
     this.#admitting.release(run, outcome);
     this.#runs.keep(run, outcome);
     this.#admitting.wake();

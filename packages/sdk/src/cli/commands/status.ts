@@ -33,11 +33,16 @@ export function agentColumns(hasPreflight = false): Column<StandingAgent>[] {
     { title: 'CREDENTIAL', value: ({ status: now }) => credentialOf(now) },
     ...(hasPreflight ? [{ title: 'VERDICT', value: ({ status: now }: StandingAgent) => verdictOf(now) }] : []),
     { title: 'QUEUED', value: ({ status: { counts } }) => String(counts.queued) },
-    { title: 'UNTAKEN', value: ({ status: { counts } }) => String(counts.unacknowledged) },
+    { title: 'UNTAKEN', value: ({ status: now }) => String(countUntaken(now)) },
     { title: 'CLAUDE', value: ({ info }) => info.claudeVersion ?? 'unknown' },
     { title: 'SIDECAR', value: ({ info }) => info.sidecarVersion },
     { title: 'ISOLATION', value: ({ info }) => info.isolation },
   ];
+}
+
+/** Outcomes that no host has taken yet. */
+export function countUntaken({ counts }: Pick<AgentStatus, 'counts'>): number {
+  return Math.max(0, counts.unacknowledged - counts.live - counts.queued);
 }
 
 function admissionOf({ drain, circuit, generation }: AgentStatus): string {

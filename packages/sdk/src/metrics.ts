@@ -1,0 +1,1 @@
+export { fleetMetrics, type FleetMetrics, type FleetMetricsOptions } from './observing/fleet-metrics.js';

@@ -1,0 +1,1 @@
+export { traceFleet, type FleetTraces, type TraceFleetOptions } from './observing/fleet-traces.js';
