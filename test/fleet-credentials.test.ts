@@ -36,7 +36,7 @@ describe('a pool of credentials', () => {
     await everybodyHas(fleet, 'a');
     for (const { fleet: each } of fleet.hosts) for (const other of [B, C]) await each.credentials.put(other);
     const switchedFor = (why: string) => fleet.told('credentialSwitched').filter(({ reason }) => reason === why);
-    expect(switchedFor('credential_missing')).toHaveLength(4);
+    await expect.poll(() => switchedFor('credential_missing')).toHaveLength(4);
     fleet.api.refuse(A.secret, refusal.rateLimited());
     const ways = await askEverywhere(fleet);
     expect(await Promise.all(ways.map(({ status }) => status))).toEqual([200, 200, 200, 200]);
