@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import {
   type Credential,
   type DispatchRequest,
@@ -7,6 +6,7 @@ import {
   type Welcome,
   WireError,
 } from '@outrigger/protocol';
+import { v7 as uuidv7 } from 'uuid';
 import { generationOfOwnSwap } from './core/swap.js';
 import { beginDrain, type DrainOptions, drainOver, type DrainResult } from './drain.js';
 import { type DispatchContext, dispatchOn } from './dispatching.js';
@@ -63,7 +63,7 @@ export class Agent implements AsyncDisposable {
   }
 
   /**
-   * Starts an execution, under a random UUID unless `executionId` says otherwise. Idempotent by that id: the same call
+   * Starts an execution, under a fresh UUIDv7 unless `executionId` says otherwise. Idempotent by that id: the same call
    * again, even by another host, gives a handle on the same execution. Lasts as long as it takes to reach the agent, at
    * most `requestTimeoutMs`.
    *
@@ -73,7 +73,7 @@ export class Agent implements AsyncDisposable {
    * `store_unavailable`
    */
   async dispatch({
-    executionId = randomUUID(),
+    executionId = uuidv7(),
     ...request
   }: DispatchRequest & { executionId?: string }): Promise<Execution> {
     return dispatchOn(this.#ledger, this.#context, { executionId, request });

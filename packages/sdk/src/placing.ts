@@ -1,5 +1,12 @@
-import { randomUUID } from 'node:crypto';
-import { type DispatchRequest, type Outcome, OUTCOME_REASONS, OutriggerError, WireError } from '@outrigger/protocol';
+import {
+  type DispatchRequest,
+  DURATIONS,
+  type Outcome,
+  OUTCOME_REASONS,
+  OutriggerError,
+  WireError,
+} from '@outrigger/protocol';
+import { v7 as uuidv7 } from 'uuid';
 import { hasRoom, type Place, rankPlaces } from './core/placement.js';
 import { type DispatchContext, dispatchOn } from './dispatching.js';
 import { sdkError } from './errors.js';
@@ -18,7 +25,6 @@ const ELSEWHERE = ['at_capacity', 'draining', 'circuit_open', 'credential_missin
 
 /** Between looks whether a limit has room again. Milliseconds. */
 const LIMIT_AGAIN_MS = 500;
-const QUEUE_MS_DEFAULT = 10 * 60_000;
 
 /**
  * Dispatches an execution on the agent that suits it best, or on the next one if that refuses it.
@@ -28,11 +34,11 @@ const QUEUE_MS_DEFAULT = 10 * 60_000;
 export async function dispatchAnywhere(
   ledgers: ReadonlyMap<string, Ledger>,
   context: DispatchContext,
-  { executionId = randomUUID(), agentLabels = {}, ...request }: FleetDispatch,
+  { executionId = uuidv7(), agentLabels = {}, ...request }: FleetDispatch,
 ): Promise<Execution> {
   const known = await context.store.getExecution(executionId);
   if (known !== undefined) return onItsAgent(ledgers, context, known.agentId, { executionId, request });
-  const queueUntilMs = performance.now() + (request.queueTimeoutMs ?? QUEUE_MS_DEFAULT);
+  const queueUntilMs = performance.now() + (request.queueTimeoutMs ?? DURATIONS.queueTimeoutMs.defaultMs);
   for (;;) {
     const places = rankPlaces(placesOf(ledgers), agentLabels);
     const [best] = places;
