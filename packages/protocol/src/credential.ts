@@ -16,7 +16,8 @@ export const credentialSchema = z.strictObject({
     .string()
     .max(LIMITS.secretCharsMax)
     .transform((secret) => secret.trim())
-    .pipe(z.string().regex(/^[\x21-\x7e]+$/, 'must be visible ASCII characters, at least one')),
+    .pipe(z.string().regex(/^[\x21-\x7e]+$/, 'must be visible ASCII characters, at least one'))
+    .meta({ pattern: '^\\s*[!-~]+\\s*$' }),
   expiresAt: epochMsSchema.optional(),
 });
 export type Credential = z.infer<typeof credentialSchema>;
