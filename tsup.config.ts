@@ -30,6 +30,7 @@ export default defineConfig([
   library('sdk', {
     index: 'index.ts',
     redis: 'redis.ts',
+    'conformance/index': 'conformance/index.ts',
     'testing/index': 'testing/index.ts',
     'testing/fake-claude': 'testing/fake-claude.ts',
   }),
