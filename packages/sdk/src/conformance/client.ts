@@ -146,7 +146,12 @@ export class WireClient {
     await new Promise<void>((resolve, reject) => {
       check = () => {
         if (this.#broken !== undefined) reject(this.#broken);
-        else if (isMet()) resolve();
+        try {
+          if (isMet()) resolve();
+        } catch (violation) {
+          // Found while waiting: it is thrown where it is waited for, not where the frame came in.
+          reject(violation);
+        }
       };
       timer = setTimeout(() => reject(new Violation(`${what} did not come within ${withinMs} ms`)), withinMs);
       this.#checks.add(check);
