@@ -24,11 +24,7 @@ interface ExampleFrame {
 }
 
 const examples = readdirSync(FOLDER).map((file) => {
-  const [side, type, what = ''] = file.replace(/\.json$/, '').split('.') as [
-    'client' | 'sidecar',
-    string,
-    string?,
-  ];
+  const [side, type, what = ''] = file.replace(/\.json$/, '').split('.') as ['client' | 'sidecar', string, string?];
   const text = readFileSync(`${FOLDER}/${file}`, 'utf8');
   return { file, side, type, what, text, frame: JSON.parse(text) as ExampleFrame };
 });

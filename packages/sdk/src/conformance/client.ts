@@ -150,7 +150,7 @@ export class WireClient {
           if (isMet()) resolve();
         } catch (violation) {
           // Found while waiting: it is thrown where it is waited for, not where the frame came in.
-          reject(violation);
+          reject(violation instanceof Error ? violation : new Error(String(violation)));
         }
       };
       timer = setTimeout(() => reject(new Violation(`${what} did not come within ${withinMs} ms`)), withinMs);
