@@ -50,6 +50,7 @@ export default defineConfig([
     redis: 'redis.ts',
     metrics: 'metrics.ts',
     otel: 'otel.ts',
+    'conformance/index': 'conformance/index.ts',
     'testing/index': 'testing/index.ts',
     'testing/fake-claude': 'testing/fake-claude.ts',
   }),

@@ -94,6 +94,7 @@ const FLAGS_OF_OTHERS: Readonly<Record<string, readonly string[]>> = {
   Node: ['--inspect'],
   tsx: ['--tsconfig'],
   docker: ['--detach', '--force-recreate', '--target', '--tag', '--from', '--start-period', '--retries'],
+  'the Python client': ['--outcome', '--drain'],
   Debian: ['--yes', '--no-install-recommends', '--uid', '--user-group', '--create-home'],
   'npm and tsup': ['--silent', '--global'],
 };

@@ -1,3 +1,7 @@
+import { ensurePythonWebsockets } from './python.js';
 import { ensureRedisServer } from './redis.js';
 
-export default ensureRedisServer;
+export default function ensureEverything(): void {
+  ensureRedisServer();
+  ensurePythonWebsockets();
+}

@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { ensureInstalled } from './installed.js';
 
 /** A Redis server of the test's own, empty, that forgets everything when it ends. */
 export interface TestRedis extends AsyncDisposable {
@@ -19,20 +20,11 @@ export interface TestRedis extends AsyncDisposable {
 
 /** Makes sure that there is a redis-server. @throws Error with one line that says what to do */
 export function ensureRedisServer(): void {
-  if (hasRedisServer()) return;
-  if (process.getuid?.() === 0 && spawnSync('apt-get', ['--version']).status === 0) {
-    process.stdout.write('installing redis-server, which the tests need\n');
-    const quietly = { stdio: 'ignore', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } } as const;
-    spawnSync('apt-get', ['update', '-qq'], quietly);
-    spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'redis-server'], quietly);
-  }
-  if (!hasRedisServer()) {
-    throw new Error('the tests need redis-server on PATH: apt-get install redis-server');
-  }
-}
-
-function hasRedisServer(): boolean {
-  return spawnSync('redis-server', ['--version']).status === 0;
+  ensureInstalled({
+    what: 'redis-server on PATH',
+    debianPackage: 'redis-server',
+    isThere: () => spawnSync('redis-server', ['--version']).status === 0,
+  });
 }
 
 export async function startRedis(flags: readonly string[] = []): Promise<TestRedis> {

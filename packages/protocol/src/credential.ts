@@ -17,7 +17,8 @@ export const credentialSchema = z.strictObject({
     .string()
     .max(LIMITS.secretCharsMax)
     .transform((secret) => secret.trim())
-    .pipe(z.string().regex(/^[\x21-\x7e]+$/, 'must be visible ASCII characters, at least one')),
+    .pipe(z.string().regex(/^[\x21-\x7e]+$/, 'must be visible ASCII characters, at least one'))
+    .meta({ pattern: '^\\s*[!-~]+\\s*$' }),
   expiresAt: epochMsSchema.optional(),
 });
 /** What Claude Code's requests are authorised with; `expiresAt` in epoch ms. */

@@ -1,9 +1,13 @@
 import { z } from 'zod';
-import { OUTCOME_REASONS, OUTCOME_STATUSES, type OutcomeReason } from './outcome-reasons.js';
+import { OUTCOME_REASONS, OUTCOME_STATUSES, type OutcomeReason, type OutcomeStatus } from './outcome-reasons.js';
 import { countSchema, epochMsSchema, idSchema } from './values.js';
 
 export const outcomeStatusSchema = z.enum(OUTCOME_STATUSES);
 export const outcomeReasonSchema = z.enum(Object.keys(OUTCOME_REASONS) as [OutcomeReason, ...OutcomeReason[]]);
+
+function reasonsOf(status: OutcomeStatus): string[] {
+  return Object.keys(OUTCOME_REASONS).filter((reason) => OUTCOME_REASONS[reason as OutcomeReason].status === status);
+}
 
 /** Tokens used, as Claude Code reports them. */
 export const usageSchema = z.object({
@@ -64,6 +68,11 @@ export const outcomeSchema = z
   .refine((outcome) => OUTCOME_REASONS[outcome.reason].status === outcome.status, {
     path: ['reason'],
     message: 'belongs to another status',
+  })
+  .meta({
+    anyOf: OUTCOME_STATUSES.map((status) => ({
+      properties: { status: { const: status }, reason: { enum: reasonsOf(status) } },
+    })),
   });
 /** The one terminal verdict on an execution, with what is known about it. */
 export type Outcome = z.infer<typeof outcomeSchema>;

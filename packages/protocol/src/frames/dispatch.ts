@@ -3,10 +3,12 @@ import { credentialFailurePolicySchema } from '../credential.js';
 import { type DurationLimit, DURATIONS, LIMITS } from '../limits.js';
 import { fitsMessage, TOO_LONG } from './message.js';
 
-const NUL = '\u0000';
+/*
+ * What a refinement checks and JSON Schema can say is said again in `meta`, from which the published schema has it.
+ */
 
 /** Text that becomes an argument of a process: no NUL, which ends an argument. */
-const argumentSchema = z.string().refine((text) => !text.includes(NUL), 'must not contain a NUL character');
+const argumentSchema = z.string().regex(/^[^\0]*$/, 'must not contain a NUL character');
 
 const nameSchema = argumentSchema.min(1).max(256);
 const listSchema = z.array(argumentSchema.min(1)).max(LIMITS.listEntriesMax);
@@ -23,15 +25,16 @@ const named = <Value extends z.ZodType>(name: z.ZodString, value: Value) =>
     .pipe(z.record(name, value));
 
 /** A label: `name: value`, for placement and for people. */
-export const labelsSchema = named(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/), z.string().max(256)).refine(
-  (labels) => Object.keys(labels).length <= LIMITS.listEntriesMax,
-  'too many labels',
-);
+export const labelsSchema = named(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/), z.string().max(256))
+  .refine((labels) => Object.keys(labels).length <= LIMITS.listEntriesMax, 'too many labels')
+  .meta({ maxProperties: LIMITS.listEntriesMax });
 
 const environmentSchema = named(
   z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,255}$/, 'not a name for an environment variable'),
   argumentSchema,
-).refine((env) => Object.keys(env).length <= LIMITS.listEntriesMax, 'too many variables');
+)
+  .refine((env) => Object.keys(env).length <= LIMITS.listEntriesMax, 'too many variables')
+  .meta({ maxProperties: LIMITS.listEntriesMax });
 
 /** What to run. Every field but `prompt` has a default. Durations in milliseconds. */
 export const dispatchRequestSchema = z
@@ -107,6 +110,7 @@ export const dispatchRequestSchema = z
       if (!fitsMessage(text))
         context.addIssue({ code: 'custom', path: [name], message: `of an interactive run ${TOO_LONG}` });
     }
-  });
+  })
+  .meta({ not: { required: ['sessionId', 'resume'] } });
 /** What to run. Every field but `prompt` has a default. Durations in milliseconds. */
 export type DispatchRequest = z.infer<typeof dispatchRequestSchema>;

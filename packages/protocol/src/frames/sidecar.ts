@@ -149,9 +149,9 @@ const linesSchema = <T extends 'output' | 'stderr'>(type: T) =>
     .object({
       type: z.literal(type),
       ...batchFields,
-      lines: z.array(z.string()),
+      lines: z.array(z.string()).min(1),
       /** The offset behind each entry of `lines`. Text cannot tell it: it was redacted, and invalid bytes replaced. */
-      ends: z.array(countSchema),
+      ends: z.array(countSchema).min(1),
       continues: z.literal(true).optional(),
     })
     .refine(({ lines, ends }) => ends.length === lines.length, {

@@ -1,4 +1,5 @@
 import { type OutcomeStatus } from '@outrigger/protocol';
+import { type ConnectOptions } from '../fleet.js';
 import { type AddressFlags, readAddresses } from './addresses.js';
 import { EXIT_CODES, exitCodeOfError, exitCodeOfStatus } from './exit-codes.js';
 import { openSession, type Session } from './session.js';
@@ -20,6 +21,8 @@ export interface Context {
   readonly isJson: boolean;
   /** Aborted when somebody wants it to stop. */
   readonly stopping: AbortSignal;
+  /** Where the agents are. @throws UsageError */
+  readonly addresses: () => ConnectOptions[];
   /** Reaches the agents, says which it did not reach, and ends with that unless something worse happens. */
   connect(): Promise<Session>;
   /** One JSON document on a line of its own. */
@@ -45,6 +48,7 @@ export function makeContext(
     printJson: (value) => terminal.print(JSON.stringify(value)),
     exitWith: (name) => void (exit.code = EXIT_CODES[name].code),
     exitWithStatus: (status) => void (exit.code = exitCodeOfStatus(status)),
+    addresses: () => readAddresses(flags, env),
     connect: async () => {
       const session = await openSession(readAddresses(flags, env));
       for (const { url, error } of session.unreached) {

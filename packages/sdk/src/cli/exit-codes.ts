@@ -3,7 +3,7 @@ import { OutriggerError, type OutcomeStatus, WireError } from '@outrigger/protoc
 /** What the command line ends with; part of its contract, so that scripts can tell. */
 export const EXIT_CODES = {
   ok: { code: 0, means: 'done; for run: the run succeeded' },
-  failed: { code: 1, means: 'the run failed, a drain did not finish, or doctor found a fault' },
+  failed: { code: 1, means: 'the run failed, a drain did not finish, or doctor or conformance found a fault' },
   usage: { code: 2, means: 'the command line or the environment is wrong' },
   refused: { code: 3, means: 'the agent refused it' },
   unreachable: { code: 4, means: 'an agent could not be reached, or did not accept the token' },

@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Context, type Exit, type GlobalFlags, makeContext } from './context.js';
 import { cancel } from './commands/cancel.js';
+import { conformance } from './commands/conformance.js';
 import { doctor } from './commands/doctor.js';
 import { drain, type DrainFlags, resume } from './commands/drain.js';
 import { logs, type LogsFlags } from './commands/logs.js';
@@ -153,6 +154,14 @@ export function makeProgram(parts: Parts, exit: Exit, version: string): Command 
     .option('--interval <time>', 'time between two looks', value(parseDurationMs), 1000)
     .option('--once', 'look once')
     .action((flags: TopFlags) => top(context(), flags));
+
+  program
+    .command('conformance')
+    .description(
+      'check that a sidecar keeps to the protocol, at the cost of one short run; on one that nobody else is connected to, ' +
+        'as others could take what it asks for, and one that ignores ifGeneration would be left with a made-up credential',
+    )
+    .action(() => conformance(context()));
 
   return program;
 }
