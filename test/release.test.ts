@@ -24,7 +24,7 @@ const PACKAGES = readdirSync(`${REPOSITORY}packages`);
 
 /** What is published, each file of it. HASH stands for what changes with the content. */
 const CONTENTS: Readonly<Record<string, readonly string[]>> = {
-  '@outrigger/protocol': ['PROTOCOL.md', 'dist/index.d.ts', 'dist/index.js'],
+  '@outrigger/protocol': ['PROTOCOL.md', 'asyncapi.json', 'dist/index.d.ts', 'dist/index.js'],
   '@outrigger/sdk': [
     ...Array.from({ length: 6 }, () => 'dist/chunk-HASH.js'),
     'dist/cli/main.js',
