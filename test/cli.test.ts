@@ -8,7 +8,7 @@ import { makeFolder } from './support/runs.js';
 import { startSidecar, type TestSidecar } from './support/sidecar.js';
 
 const PACKAGE = fileURLToPath(new URL('../packages/sdk', import.meta.url));
-const MAIN = join(PACKAGE, 'dist/cli/main.js');
+const MAIN = join(PACKAGE, 'bin/outrigger.js');
 const HANGING = fakeScript([
   { do: 'init' },
   { do: 'assistant', text: 'Here.' },

@@ -27,6 +27,7 @@ const CONTENTS: Readonly<Record<string, readonly string[]>> = {
   '@outrigger/protocol': ['PROTOCOL.md', 'asyncapi.json', 'dist/index.d.ts', 'dist/index.js'],
   '@outrigger/sdk': [
     ...Array.from({ length: 6 }, () => 'dist/chunk-HASH.js'),
+    'bin/outrigger.js',
     'dist/cli/main.js',
     'dist/conformance/index.d.ts',
     'dist/conformance/index.js',
@@ -70,6 +71,7 @@ describe('what npm publishes', () => {
     const executable = packed.flatMap(({ files }) => files.filter(isExecutable).map(({ path }) => path));
     expect(executable.sort()).toEqual([
       'bin/outrigger-keeper',
+      'bin/outrigger.js',
       'dist/cli/main.js',
       'dist/main.js',
       'dist/testing/fake-claude.js',
