@@ -72,7 +72,7 @@ export class Ledger implements LinkOwner {
   readonly admission: Admission;
   /** Executions without an acknowledged outcome. */
   readonly #trackers = new Map<string, Tracker>();
-  /** Executions that were dispatched here. */
+  /** Executions that were dispatched here, where that matters: a backend would gather every one that was refused. */
   readonly #own = new Set<string>();
   /** Executions that are being dispatched: the agent need not know them yet. */
   readonly #dispatching = new Map<string, number>();
@@ -155,7 +155,7 @@ export class Ledger implements LinkOwner {
   /** While an execution is dispatched nobody is told that the agent does not know it. */
   async whileDispatching<T>(executionId: string, dispatch: () => Promise<T>): Promise<T> {
     const count = (by: number) => this.#dispatching.set(executionId, (this.#dispatching.get(executionId) ?? 0) + by);
-    this.#own.add(executionId);
+    if (this.#options.outcomes === 'own') this.#own.add(executionId);
     count(1);
     try {
       return await dispatch();
