@@ -222,7 +222,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
   }
 
   /**
-   * Dispatches an execution on the agent with the most room of those that carry `agentLabels`, or on the next one if that
+   * Dispatches an execution on the agent with the smallest share of its slots in use, of those that carry `agentLabels`, or on the next one if that
    * refuses it. Where none takes it `whenBusy` decides: `refuse` rejects, `queue` waits on the agent with the shortest queue
    * (for a limit of the fleet: here, up to `queueTimeoutMs`), `skip` records a `skipped` outcome. An id that was dispatched before stays on its agent.
    *

@@ -59,7 +59,7 @@ export function makeProgram(parts: Parts, exit: Exit, version: string): Command 
     .description('dispatch a run, print what it says, and end as it ends; ^C cancels it, ^C twice leaves it alone')
     .argument('[prompt...]', 'what it is to do; - or nothing: read from standard input')
     .option('--id <id>', 'name of the run; the same one again follows the same run (default: a random one)')
-    .option('--agent <id>', 'agent to run on (default: the one with the most room)')
+    .option('--agent <id>', 'agent to run on (default: the one with the smallest share of its slots in use)')
     .option('--cwd <dir>', 'folder to work in, on the agent')
     .option('--model <model>', 'model')
     .option('--max-turns <n>', 'turns at most', value(parseCount))
