@@ -9,6 +9,7 @@ import { GOOD, INIT } from '../testing/stream.js';
 import { findSleep, isAlive, newSleep } from '../testing/trees.js';
 import { type Attempt } from './attempt.js';
 import { type MarkerName } from './tree/marker.js';
+import { ProcessTable } from './tree/proc.js';
 import { probeMarkers } from './tree/tree.js';
 
 const HOUR_MS = 3_600_000;
@@ -215,7 +216,7 @@ it.runIf(METHODS.includes('cgroup'))('a cgroup that was restored is no leftover,
   expect(existsSync(folder)).toBe(true);
   mark?.release();
   await poll(() => existsSync(folder)).toBe(false);
-  expect(marker?.restore(folder)?.members()).toEqual([]);
+  expect(marker?.restore(folder)?.members(new ProcessTable())).toEqual([]);
   // Nothing else is ever taken for the group of a run.
   expect(marker?.restore(dirname(folder))).toBeNull();
 });

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { monotonicMs } from '../clock.js';
 import { NEW_SWEEP, nextStep, type Sweep, type SweepStep } from '../core/sweep.js';
 import { waitAtMost } from '../timeout.js';
+import { ProcessTable } from './tree/proc.js';
 import { type ProcessTree } from './tree/tree.js';
 
 /** Asking may take the whole grace; killing what does not listen, no longer than this. */
@@ -66,7 +67,8 @@ async function sweep(tree: ProcessTree): Promise<number | null> {
 /** Looks, and does what is to be done then. `isClear`: the members are all who can be of the tree. */
 function takeStep(tree: ProcessTree, state: Sweep): { step: SweepStep; isClear: boolean } {
   try {
-    const members = tree.members();
+    const table = new ProcessTable();
+    const members = tree.members(table);
     const step = nextStep(state, members);
     switch (step.do) {
       case 'stop':
@@ -78,7 +80,7 @@ function takeStep(tree: ProcessTree, state: Sweep): { step: SweepStep; isClear: 
         break;
       case 'look_again':
       case 'finish':
-        return { step, isClear: tree.isCertain(members) };
+        return { step, isClear: tree.isCertain(members, table) };
     }
     return { step, isClear: true };
   } catch {
@@ -89,8 +91,9 @@ function takeStep(tree: ProcessTree, state: Sweep): { step: SweepStep; isClear: 
 
 function count(tree: ProcessTree): number | null {
   try {
-    const members = tree.members();
-    return tree.isCertain(members) ? members.filter((member) => !member.isDead).length : null;
+    const table = new ProcessTable();
+    const members = tree.members(table);
+    return tree.isCertain(members, table) ? members.filter((member) => !member.isDead).length : null;
   } catch {
     return null;
   }

@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { cgroupMarker } from './cgroup.js';
 import { type Mark, type Marker } from './marker.js';
-import { readProcess } from './proc.js';
+import { ProcessTable, readProcess } from './proc.js';
 import { ProcessTree } from './tree.js';
 
 const children: ChildProcess[] = [];
@@ -31,7 +31,7 @@ function makeMark(): { mark: Mark; folder: string } {
   return { mark, folder: dirname(mark.prefix.at(-1) ?? '') };
 }
 
-const pidsOf = (mark: Mark) => mark.members().map(({ pid }) => pid);
+const pidsOf = (mark: Mark) => mark.members(new ProcessTable()).map(({ pid }) => pid);
 
 /** An execution with a group of its own and one process in it. */
 async function startMarked(...command: string[]) {
@@ -68,7 +68,7 @@ describe.runIf(cgroupMarker() !== null)('the cgroup of a run', () => {
   it('has no members when it was removed, and cannot be killed', () => {
     const { mark, folder } = makeMark();
     rmdirSync(folder);
-    expect(mark.members()).toEqual([]);
+    expect(mark.members(new ProcessTable())).toEqual([]);
     mark.killAll();
     mark.release();
   });

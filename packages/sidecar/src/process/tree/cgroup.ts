@@ -105,7 +105,7 @@ function markWith(folder: string, inUse: Set<string>): Mark {
     state: folder,
     prefix: [...ENTER, join(folder, 'cgroup.procs')],
     onLaunched: () => undefined,
-    members: () => withNested(folder).flatMap((group) => pidsIn(group).flatMap((pid) => readProcess(pid) ?? [])),
+    members: (table) => withNested(folder).flatMap((group) => pidsIn(group).flatMap((pid) => table.find(pid) ?? [])),
     possibleEscapees: () => [],
     killAll: () => killGroup(folder),
     release: () => {

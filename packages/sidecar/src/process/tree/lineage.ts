@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type ProcessInfo, type ProcessName, relatives } from '../../core/sweep.js';
 import { type Mark, type Marker } from './marker.js';
-import { hasEnvironmentEntry, listPids, readProcess } from './proc.js';
+import { hasEnvironmentEntry, ProcessTable, readProcess } from './proc.js';
 
 /** How often trees are looked at: who loses its parent is known only if somebody looked before. */
 const NOTE_INTERVAL_MS = 250;
@@ -37,15 +37,15 @@ function markerBy(entryOf: () => string): Marker | null {
 
 /** One look at all processes of the machine for all trees that go on. */
 class Notes {
-  readonly #takers = new Set<(processes: ProcessInfo[]) => void>();
+  readonly #takers = new Set<(table: ProcessTable) => void>();
   #timer: NodeJS.Timeout | undefined;
 
-  add(taker: (processes: ProcessInfo[]) => void): void {
+  add(taker: (table: ProcessTable) => void): void {
     this.#takers.add(taker);
     this.#timer ??= setInterval(() => this.#take(), NOTE_INTERVAL_MS);
   }
 
-  remove(taker: (processes: ProcessInfo[]) => void): void {
+  remove(taker: (table: ProcessTable) => void): void {
     this.#takers.delete(taker);
     if (this.#takers.size > 0) return;
     clearInterval(this.#timer);
@@ -54,8 +54,8 @@ class Notes {
 
   #take(): void {
     try {
-      const processes = listProcesses();
-      this.#takers.forEach((taker) => taker(processes));
+      const table = new ProcessTable();
+      this.#takers.forEach((taker) => taker(table));
     } catch {
       // What cannot be seen now, for want of open files say, is looked at again in a moment.
     }
@@ -64,7 +64,8 @@ class Notes {
 
 function markWith(entry: string, notes: Notes): Mark {
   let known: readonly ProcessName[] = [];
-  const look = (processes: ProcessInfo[]) => {
+  const look = (table: ProcessTable) => {
+    const processes = table.all();
     const named = entry === NO_ENTRY ? [] : processes.filter(({ pid }) => hasEnvironmentEntry(pid, entry));
     const members = relatives(processes, [...known, ...named]);
     known = remember(known, members, processes);
@@ -77,15 +78,11 @@ function markWith(entry: string, notes: Notes): Mark {
       known = [...known, leader];
       notes.add(look);
     },
-    members: () => look(listProcesses()),
+    members: look,
     possibleEscapees: () => [],
     killAll: () => undefined,
     release: () => notes.remove(look),
   };
-}
-
-function listProcesses(): ProcessInfo[] {
-  return listPids().flatMap((pid) => readProcess(pid) ?? []);
 }
 
 /** The dead are kept for as long as somebody is in a group or session that bears their number. */

@@ -1,4 +1,5 @@
 import { type ProcessInfo, type ProcessName } from '../../core/sweep.js';
+import { type ProcessTable } from './proc.js';
 
 /** A way to tell the processes of one execution from all others. */
 export interface Marker {
@@ -28,9 +29,9 @@ export interface Mark {
   /** Called with the first process once that is known. */
   onLaunched(leader: ProcessName): void;
   /** The processes that bear the mark now. */
-  members(): ProcessInfo[];
+  members(table: ProcessTable): ProcessInfo[];
   /** Whoever lives and may be of the execution though the mark does not show it. */
-  possibleEscapees(): readonly ProcessInfo[];
+  possibleEscapees(table: ProcessTable): readonly ProcessInfo[];
   /** Kills every member at once, where the kernel can do that. */
   killAll(): void;
   /** Gives up what the mark occupies; called when the execution has ended. */

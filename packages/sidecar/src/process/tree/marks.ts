@@ -50,7 +50,7 @@ function sparing(mark: Mark, ownGroup: string): Mark {
     const group = /\/(outrigger-\d+-\d+-\d+-[^/\n]+)/.exec(readCgroups(pid))?.[1];
     return group !== undefined && group !== own;
   };
-  return { ...mark, members: () => mark.members().filter((process) => !isForeign(process)) };
+  return { ...mark, members: (table) => mark.members(table).filter((process) => !isForeign(process)) };
 }
 
 function toMarks(marked: readonly (readonly [Marker, Mark])[], hasAll: boolean): Marks {

@@ -11,6 +11,34 @@ export function listPids(): number[] {
   return readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []));
 }
 
+/** One look at the machine's processes: of each, everything is read at most once, when it is first asked for. */
+export class ProcessTable {
+  #pids: readonly number[] | null = null;
+  readonly #processes = new Map<number, ProcessInfo | null>();
+  readonly #queueLimits = new Map<number, number | null>();
+
+  all(): ProcessInfo[] {
+    this.#pids ??= listPids();
+    return this.#pids.flatMap((pid) => this.find(pid) ?? []);
+  }
+
+  find(pid: number): ProcessInfo | null {
+    return remembered(this.#processes, pid, readProcess);
+  }
+
+  queueLimit(pid: number): number | null {
+    return remembered(this.#queueLimits, pid, readQueueLimit);
+  }
+}
+
+function remembered<T>(known: Map<number, T>, pid: number, read: (pid: number) => T): T {
+  const before = known.get(pid);
+  if (before !== undefined) return before;
+  const value = read(pid);
+  known.set(pid, value);
+  return value;
+}
+
 /** The fields of `/proc/PID/stat` that name a process; they are counted after the last ")", since a name can hold any. */
 export function readProcess(pid: number): ProcessInfo | null {
   const stat = readProc(pid, 'stat');

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { isAlive, startTree, startTreeWith } from '../../testing/trees.js';
 import { killTree } from '../kill.js';
 import { type Mark, type Marker } from './marker.js';
-import { readProcess, readQueueLimit } from './proc.js';
+import { ProcessTable, readProcess, readQueueLimit } from './proc.js';
 import { rlimitMarker } from './rlimit.js';
 
 /*
@@ -39,7 +39,7 @@ async function startEscape() {
   const mark = makeMarks(20).at(-1);
   if (mark === undefined) throw new Error('not offered');
   const started = await startTreeWith([markerOf(mark)], `(${[prlimit, ...lowered].join(' ')} setsid env -i SLEEP &)`);
-  return { ...started, escapees: () => mark.possibleEscapees().map(({ pid }) => pid) };
+  return { ...started, escapees: () => mark.possibleEscapees(new ProcessTable()).map(({ pid }) => pid) };
 }
 
 it('who lowers its limit and is related to nobody leaves survivors unknown, for as long as it lives', async () => {
@@ -61,7 +61,7 @@ it('who has escaped from a tree is none of a later one', async () => {
   };
   // Times are in hundredths of a second.
   await expect.poll(startLater).toBeGreaterThan(Number(readProcess(other)?.startTime));
-  expect(mark.possibleEscapees().map(({ pid }) => pid)).not.toContain(other);
+  expect(mark.possibleEscapees(new ProcessTable()).map(({ pid }) => pid)).not.toContain(other);
 });
 
 it('a limit that was restored marks no other run', () => {

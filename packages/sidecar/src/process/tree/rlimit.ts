@@ -3,7 +3,7 @@ import { type LimitedProcess, possibleEscapees } from '../../core/escape.js';
 import { type ProcessName } from '../../core/sweep.js';
 import { findExecutable } from '../executable.js';
 import { type Mark, type Marker } from './marker.js';
-import { ancestors, canRaiseLimits, listPids, readProcess, readQueueLimit } from './proc.js';
+import { ancestors, canRaiseLimits, listPids, type ProcessTable, readProcess, readQueueLimit } from './proc.js';
 
 /** Where the own limit is unlimited, or larger than any program needs. */
 const BASE_MAX = 819_200;
@@ -87,20 +87,23 @@ function markWith(prlimit: string, mark: number, marks: Marks): Mark {
     prefix: [prlimit, `--msgqueue=${mark}:${mark}`, '--'],
     state: String(mark),
     onLaunched: (process) => (leader = process),
-    members: () => listPids().flatMap((pid) => (readQueueLimit(pid) === mark ? (readProcess(pid) ?? []) : [])),
-    possibleEscapees: () => {
+    members: (table) => limitedSince(table, leader).filter(({ limit }) => limit === mark),
+    possibleEscapees: (table) => {
       if (leader === null) return [];
       const adopters = new Set([INIT, ...ancestors(process.pid)]);
-      return possibleEscapees(listLimited(), { leader, mark, isMark: (limit) => marks.has(limit), adopters });
+      const isMark = (limit: number) => marks.has(limit);
+      return possibleEscapees(limitedSince(table, leader), { leader, mark, isMark, adopters });
     },
     killAll: () => undefined,
     release: () => marks.giveBack(mark),
   };
 }
 
-function listLimited(): LimitedProcess[] {
-  return listPids().flatMap((pid) => {
-    const [process, limit] = [readProcess(pid), readQueueLimit(pid)];
-    return process === null || limit === null ? [] : [{ ...process, limit }];
+/** All processes with their limits. Those older than `first` cannot come from it: theirs are not read, and none to speak of. */
+function limitedSince(table: ProcessTable, first: ProcessName | null): LimitedProcess[] {
+  return table.all().flatMap((process) => {
+    const isOlder = first !== null && Number(process.startTime) < Number(first.startTime);
+    const limit = isOlder ? Infinity : table.queueLimit(process.pid);
+    return limit === null ? [] : [{ ...process, limit }];
   });
 }

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type ProcessInfo } from '../../core/sweep.js';
-import { readProcess } from './proc.js';
+import { ProcessTable, readProcess } from './proc.js';
 import { probeMarkers, ProcessTree } from './tree.js';
 
 const children: ChildProcess[] = [];
@@ -63,7 +63,7 @@ describe.each(probeMarkers('auto').map((marker) => marker.name))('the marker %s'
     const ofA = await sleeper(a.prefix);
     const ofB = await sleeper(b.prefix);
     const ofNone = await sleeper();
-    const pids = (mark: typeof a) => mark.members().map((member) => member.pid);
+    const pids = (mark: typeof a) => mark.members(new ProcessTable()).map((member) => member.pid);
     await expect.poll(() => pids(a)).toEqual([ofA.pid]);
     await expect.poll(() => pids(b)).toEqual([ofB.pid]);
     expect([...pids(a), ...pids(b)]).not.toContain(ofNone.pid);

@@ -3,7 +3,7 @@ import { cgroupMarker } from './cgroup.js';
 import { descentMarker, lineageMarker } from './lineage.js';
 import { type Marker, type MarkerName } from './marker.js';
 import { makeMarks, type MarkStates, type Marks, restoreMarks } from './marks.js';
-import { readProcess } from './proc.js';
+import { ProcessTable, readProcess } from './proc.js';
 import { rlimitMarker } from './rlimit.js';
 
 const PROBES: Readonly<Record<MarkerName, readonly (() => Marker | null)[]>> = {
@@ -113,27 +113,27 @@ export class ProcessTree {
   }
 
   /** @throws Error when some of the processes cannot be looked at. */
-  members(): ProcessInfo[] {
+  members(table = new ProcessTable()): ProcessInfo[] {
     if (this.#unseen !== null) this.#meetLeader(this.#unseen);
-    const marked = this.#marks.all.flatMap((mark) => mark.members());
-    const leader = this.#leader === null ? null : readProcess(this.#leader.pid);
+    const marked = this.#marks.all.flatMap((mark) => mark.members(table));
+    const leader = this.#leader === null ? null : table.find(this.#leader.pid);
     // It can take its mark off, but not stop being the process that was started.
     if (leader !== null && leader.startTime === this.#leader?.startTime) marked.push(leader);
     return [...new Map(marked.map((member) => [member.pid, member])).values()];
   }
 
   /**
-   * Whether nobody lives who may be of the execution besides its members.
+   * Whether nobody lives who may be of the execution besides its members, which were found by the same look.
    *
    * @throws Error like {@link members}.
    */
-  isCertain(members: readonly ProcessInfo[]): boolean {
+  isCertain(members: readonly ProcessInfo[], table: ProcessTable): boolean {
     const pids = new Set(members.map((member) => member.pid));
     const isMember = ({ pid }: ProcessInfo) => pids.has(pid);
     return (
       this.#leader !== null &&
       this.#marks.isComplete &&
-      this.#marks.all.every((mark) => mark.possibleEscapees().every(isMember))
+      this.#marks.all.every((mark) => mark.possibleEscapees(table).every(isMember))
     );
   }
 
