@@ -1,14 +1,12 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { monotonicMs } from '../clock.js';
 import { NEW_SWEEP, nextStep, type Sweep, type SweepStep } from '../core/sweep.js';
 import { waitAtMost } from '../timeout.js';
+import { nextLook } from './tree/looks.js';
 import { ProcessTable } from './tree/proc.js';
 import { type ProcessTree } from './tree/tree.js';
 
 /** Asking may take the whole grace; killing what does not listen, no longer than this. */
 const KILL_MS_MAX = 5000;
-/** Between two looks of a sweep: time for a fork that was under way to show. */
-const SWEEP_LOOK_MS = 3;
 
 export interface KillOptions {
   /** What to ask with; null: do not ask. */
@@ -52,22 +50,22 @@ async function sweep(tree: ProcessTree): Promise<number | null> {
   const until = monotonicMs() + KILL_MS_MAX;
   let state = NEW_SWEEP;
   let isCertain = true;
+  let table = await nextLook();
   while (monotonicMs() < until) {
-    const { step, isClear } = takeStep(tree, state);
+    const { step, isClear } = takeStep(tree, state, table);
     if (step.do === 'finish') return isCertain && isClear ? 0 : null;
     // As with the members: what one look at a process table in motion misses, three do not.
     isCertain = step.sweep.cleanLooks > 0 ? isCertain && isClear : true;
     state = step.sweep;
     // Whoever was forked by what has just been stopped is to be found before it forks in turn.
-    if (step.do !== 'stop') await sleep(SWEEP_LOOK_MS);
+    table = step.do === 'stop' ? new ProcessTable() : await nextLook();
   }
   return count(tree);
 }
 
 /** Looks, and does what is to be done then. `isClear`: the members are all who can be of the tree. */
-function takeStep(tree: ProcessTree, state: Sweep): { step: SweepStep; isClear: boolean } {
+function takeStep(tree: ProcessTree, state: Sweep, table: ProcessTable): { step: SweepStep; isClear: boolean } {
   try {
-    const table = new ProcessTable();
     const members = tree.members(table);
     const step = nextStep(state, members);
     switch (step.do) {

@@ -26,6 +26,12 @@ export class ProcessTable {
     return remembered(this.#processes, pid, readProcess);
   }
 
+  /** A process and all it descends from, as far as they can be seen. */
+  ancestors(pid: number): number[] {
+    const info = this.find(pid);
+    return info === null ? [] : [pid, ...this.ancestors(info.parent)];
+  }
+
   queueLimit(pid: number): number | null {
     return remembered(this.#queueLimits, pid, readQueueLimit);
   }
@@ -80,12 +86,6 @@ export function readCgroups(pid: number): string {
 export function canRaiseLimits(): boolean {
   const effective = /^CapEff:\s+([0-9a-f]+)/m.exec(readProc('self', 'status') ?? '')?.[1] ?? '0';
   return ((BigInt(`0x${effective}`) >> 24n) & 1n) === 1n;
-}
-
-/** A process and all it descends from, as far as they can be seen. */
-export function ancestors(pid: number): number[] {
-  const info = readProcess(pid);
-  return info === null ? [] : [pid, ...ancestors(info.parent)];
 }
 
 /** The pid of the process that a thread is of. */

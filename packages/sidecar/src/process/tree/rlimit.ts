@@ -3,7 +3,7 @@ import { type LimitedProcess, possibleEscapees } from '../../core/escape.js';
 import { type ProcessName } from '../../core/sweep.js';
 import { findExecutable } from '../executable.js';
 import { type Mark, type Marker } from './marker.js';
-import { ancestors, canRaiseLimits, listPids, type ProcessTable, readProcess, readQueueLimit } from './proc.js';
+import { canRaiseLimits, listPids, type ProcessTable, readProcess, readQueueLimit } from './proc.js';
 
 /** Where the own limit is unlimited, or larger than any program needs. */
 const BASE_MAX = 819_200;
@@ -63,13 +63,15 @@ class Marks {
   take(): number {
     const taken = new Set([...this.#taken, ...listPids().map((pid) => readQueueLimit(pid))]);
     const first = Math.floor(this.base / 2 / MARK_SPACING);
-    const free = Array.from({ length: first + 1 }, (_, i) => (first + i) * MARK_SPACING + this.#remainder).filter(
-      (limit) => this.has(limit) && !taken.has(limit),
-    );
-    const mark = free[randomInt(Math.max(free.length, 1))];
-    if (mark === undefined) throw new Error('every limit on message queues that can mark a run is in use');
-    this.reserve(mark);
-    return mark;
+    const count = first + 1;
+    const start = randomInt(count);
+    for (let i = 0; i < count; i++) {
+      const mark = (first + ((start + i) % count)) * MARK_SPACING + this.#remainder;
+      if (!this.has(mark) || taken.has(mark)) continue;
+      this.reserve(mark);
+      return mark;
+    }
+    throw new Error('every limit on message queues that can mark a run is in use');
   }
 
   reserve(mark: number): void {
@@ -87,23 +89,27 @@ function markWith(prlimit: string, mark: number, marks: Marks): Mark {
     prefix: [prlimit, `--msgqueue=${mark}:${mark}`, '--'],
     state: String(mark),
     onLaunched: (process) => (leader = process),
-    members: (table) => limitedSince(table, leader).filter(({ limit }) => limit === mark),
+    members: (table) =>
+      table.all().filter((process) => isNoOlder(process, leader) && table.queueLimit(process.pid) === mark),
     possibleEscapees: (table) => {
       if (leader === null) return [];
-      const adopters = new Set([INIT, ...ancestors(process.pid)]);
+      const adopters = new Set([INIT, ...table.ancestors(process.pid)]);
       const isMark = (limit: number) => marks.has(limit);
-      return possibleEscapees(limitedSince(table, leader), { leader, mark, isMark, adopters });
+      return possibleEscapees(listLimited(table, leader), { leader, mark, isMark, adopters });
     },
     killAll: () => undefined,
     release: () => marks.giveBack(mark),
   };
 }
 
-/** All processes with their limits. Those older than `first` cannot come from it: theirs are not read, and none to speak of. */
-function limitedSince(table: ProcessTable, first: ProcessName | null): LimitedProcess[] {
+/** All processes with their limits; of those that are older than `leader`, and so do not come from it, none is read. */
+function listLimited(table: ProcessTable, leader: ProcessName): LimitedProcess[] {
   return table.all().flatMap((process) => {
-    const isOlder = first !== null && Number(process.startTime) < Number(first.startTime);
-    const limit = isOlder ? Infinity : table.queueLimit(process.pid);
+    const limit = isNoOlder(process, leader) ? table.queueLimit(process.pid) : Infinity;
     return limit === null ? [] : [{ ...process, limit }];
   });
+}
+
+function isNoOlder(process: ProcessName, leader: ProcessName | null): boolean {
+  return leader === null || Number(process.startTime) >= Number(leader.startTime);
 }
