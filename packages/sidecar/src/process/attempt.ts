@@ -118,9 +118,9 @@ export class Attempt {
       { ...request, prefix: [...tree.prefix, ...request.prefix] },
       {
         onLaunched: (pid) => {
+          const at = monotonicMs();
           this.#tree = tree;
           tree.onLaunched(pid);
-          const at = monotonicMs();
           this.#output.begin(at);
           this.#hooks.onLaunched(at, tree.leader);
         },

@@ -93,6 +93,8 @@ export class Output {
   begin(at: number): void {
     this.#isFollowed = true;
     this.#grewAt = at;
+    // Its first line may be in the log before it is known to run, but is not told of as older.
+    this.#caughtUpAt = at;
   }
 
   /**
