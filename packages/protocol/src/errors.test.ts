@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { describe, expect, it, vi } from 'vitest';
 import * as here from './errors.js';
 
@@ -73,4 +74,13 @@ it('every code that crosses the wire is documented', () => {
     expect(meaning).toMatch(/\.$/);
     expect(['caller', 'agent']).toContain(fault);
   }
+});
+
+it.each([
+  ['OutriggerError', new here.OutriggerError('some_code', 'what')],
+  ['WireError', new here.WireError('invalid', 'what')],
+])('a printed %s begins with its name and message', (name, error) => {
+  expect(error.stack?.split('\n')[0]).toBe(`${name}: what`);
+  expect(inspect(error).split('\n')[0]).toBe(`${name}: what`);
+  expect(inspect(error)).not.toContain('name:');
 });

@@ -94,7 +94,7 @@ function hasBrand(value: unknown, brand: symbol): boolean {
  * `instanceof` recognises errors of another copy of this package too, because the check is by brand and not by class.
  */
 export class OutriggerError extends Error {
-  override readonly name: string = 'OutriggerError';
+  declare readonly name: string;
   readonly code: string;
   readonly data: Readonly<Record<string, unknown>>;
 
@@ -107,14 +107,13 @@ export class OutriggerError extends Error {
 
   /** Whether it is an error of this family, whichever copy of the package made it. */
   static override [Symbol.hasInstance](value: unknown): boolean {
-    if (this === OutriggerError) return hasBrand(value, errorBrand);
-    return Object.prototype.isPrototypeOf.call(this.prototype, value as object);
+    return isErrorOf(this, value);
   }
 }
 
 /** An error the other side answered a request with. */
 export class WireError extends OutriggerError {
-  override readonly name = 'WireError';
+  declare readonly name: 'WireError';
   declare readonly code: WireErrorCode;
 
   constructor(code: WireErrorCode, message: string, data: Record<string, unknown> = {}) {
@@ -124,6 +123,21 @@ export class WireError extends OutriggerError {
 
   /** Whether it is an answer of the other side, whichever copy of the package made it. */
   static override [Symbol.hasInstance](value: unknown): boolean {
-    return this === WireError ? hasBrand(value, wireErrorBrand) : super[Symbol.hasInstance](value);
+    return isErrorOf(this, value);
   }
+}
+
+/** On the prototype, where the first line of a stack and `console.log` look for it. */
+for (const [type, name] of [
+  [OutriggerError, 'OutriggerError'],
+  [WireError, 'WireError'],
+] as const) {
+  Object.defineProperty(type.prototype, 'name', { value: name, writable: true, configurable: true });
+}
+
+/** Outside the classes, since a bundler gives a class that names itself another name. */
+function isErrorOf(type: { readonly prototype: unknown }, value: unknown): boolean {
+  if (type === OutriggerError) return hasBrand(value, errorBrand);
+  if (type === WireError) return hasBrand(value, wireErrorBrand);
+  return Object.prototype.isPrototypeOf.call(type.prototype, value as object);
 }
