@@ -44,7 +44,7 @@ export async function broadcast(
   await Promise.all(
     attached
       .filter(({ isReady }) => isReady)
-      .flatMap((ledger) => ledger.running().map((executionId) => tell(ledger, executionId))),
+      .flatMap((ledger) => ledger.executions.running().map((executionId) => tell(ledger, executionId))),
   );
   return report;
 }

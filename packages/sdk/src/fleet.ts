@@ -158,7 +158,8 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
       ...{ store, logger, fleet: options.limits ?? {} },
       ofCredential: (agentId) => this.credentials.limitOf(agentId),
       credentials: () => this.credentials.limited(),
-      isRunning: (executionId) => [...this.#ledgers.values()].some((ledger) => ledger.listed().has(executionId)),
+      isRunning: (executionId) =>
+        [...this.#ledgers.values()].some((ledger) => ledger.executions.listed().has(executionId)),
     });
     const limits = this.#limits;
     this.#upkeep = new Upkeep({
@@ -258,7 +259,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
   async execution(executionId: string): Promise<Execution> {
     this.#refuseClosed();
     for (const ledger of this.#ledgers.values()) {
-      const tracker = ledger.find(executionId);
+      const tracker = ledger.executions.find(executionId);
       if (tracker !== undefined) return new Execution(ledger, tracker);
     }
     const record = await this.#store.getExecution(executionId);
@@ -279,7 +280,7 @@ export class Fleet extends EventEmitter<FleetEvents> implements AsyncDisposable 
   /** The agents this host is connected to, or was and tries to be again; as it has heard last, so it is cheap. */
   agents(): KnownAgent[] {
     const attached = [...this.#ledgers.values()].filter(({ isAttached }) => isAttached);
-    return attached.map(({ agentId, labels, isReady, place, states }) => {
+    return attached.map(({ agentId, labels, isReady, place, executions: { states } }) => {
       return { agentId, labels: { ...labels }, isReached: isReady, slots: place.max, executions: states };
     });
   }

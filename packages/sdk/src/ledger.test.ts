@@ -81,7 +81,7 @@ const limit = (at: number): SidecarFrame<'rate_limit'> => ({
 });
 
 const tracked = () => {
-  const tracker = ledger.find('e1');
+  const tracker = ledger.executions.find('e1');
   if (tracker === undefined) throw new Error('e1 is not followed');
   return tracker;
 };

@@ -1,7 +1,6 @@
 import {
   type Cursor,
   CURSOR_START,
-  type ExecutionState,
   type ExecutionSummary,
   type Outcome,
   OutriggerError,
@@ -10,13 +9,14 @@ import {
 } from '@outrigger/protocol';
 import { Admission } from './admission.js';
 import { type Place } from './core/placement.js';
-import { type AgentAnswer, type OpenExecution } from './core/reconcile.js';
+import { type AgentAnswer } from './core/reconcile.js';
 import { stepOf } from './core/state-history.js';
 import { defer } from './deferred.js';
 import { sdkError } from './errors.js';
 import { type AdmissionEvent, type CredentialNotice } from './events.js';
 import { type Greeting } from './link/connection.js';
 import { type AgentLink, type LinkOwner, type Notice } from './link/link.js';
+import { KnownExecutions } from './known-executions.js';
 import { type Logger } from './logger.js';
 import { type OutcomeDelivery } from './outcome-delivery.js';
 import { type Recorded } from './store/store.js';
@@ -57,9 +57,6 @@ interface Concluding {
 /** Ended executions that are of other hosts and can still be listed. */
 const OTHERS_ENDED_MAX = 1000;
 
-const ignore = () => undefined;
-const NOT_WATCHED = { onRateLimit: ignore, onConcluded: ignore, onForgotten: ignore };
-
 /** The credential in force on an agent, by name; nulls: it has none, or has not said. */
 export type CredentialInForce = Pick<Welcome, 'generation' | 'credentialId'>;
 
@@ -70,14 +67,9 @@ export type CredentialInForce = Pick<Welcome, 'generation' | 'credentialId'>;
 export class Ledger implements LinkOwner {
   readonly #options: LedgerOptions;
   readonly admission: Admission;
-  /** Executions without an acknowledged outcome. */
-  readonly #trackers = new Map<string, Tracker>();
+  readonly executions: KnownExecutions;
   /** Executions that were dispatched here, where that matters: a backend would gather every one that was refused. */
   readonly #own = new Set<string>();
-  /** Executions that are being dispatched: the agent need not know them yet. */
-  readonly #dispatching = new Map<string, number>();
-  /** Executions without an acknowledged outcome that the agent has told of since the connection began. */
-  readonly #told = new Set<string>();
   /** Outcomes on their way from the agent to their acknowledgement. */
   readonly #concluding = new Set<Promise<void>>();
   #link: AgentLink | null = null;
@@ -89,6 +81,7 @@ export class Ledger implements LinkOwner {
 
   constructor(options: LedgerOptions) {
     this.#options = options;
+    this.executions = new KnownExecutions(options.agentId, options.onStep);
     this.admission = new Admission(options.onAdmission);
   }
 
@@ -147,25 +140,14 @@ export class Ledger implements LinkOwner {
   }
 
   abandon(error: OutriggerError): void {
-    for (const tracker of this.#trackers.values()) tracker.abandon(error);
-    this.#trackers.clear();
+    this.executions.abandon(error);
     this.admission.abandon(error);
   }
 
   /** While an execution is dispatched nobody is told that the agent does not know it. */
-  async whileDispatching<T>(executionId: string, dispatch: () => Promise<T>): Promise<T> {
-    const count = (by: number) => this.#dispatching.set(executionId, (this.#dispatching.get(executionId) ?? 0) + by);
+  whileDispatching<T>(executionId: string, dispatch: () => Promise<T>): Promise<T> {
     if (this.#options.outcomes === 'own') this.#own.add(executionId);
-    count(1);
-    try {
-      return await dispatch();
-    } finally {
-      if (count(-1).get(executionId) === 0) this.#dispatching.delete(executionId);
-    }
-  }
-
-  find(executionId: string): Tracker | undefined {
-    return this.#trackers.get(executionId);
+    return this.executions.whileDispatching(executionId, dispatch);
   }
 
   onReady({ welcome, snapshot }: Greeting): void {
@@ -173,7 +155,7 @@ export class Ledger implements LinkOwner {
     this.admission.onWelcome(welcome);
     if (welcome.otherStores !== undefined) this.#options.onSplitStore(welcome.otherStores);
     this.#welcome = welcome;
-    this.#told.clear();
+    this.executions.beginTelling();
     for (const summary of snapshot) this.#takeState(summary);
     if (this.#wasLost) this.#options.onBack();
     this.#wasLost = false;
@@ -195,8 +177,8 @@ export class Ledger implements LinkOwner {
       case 'state': {
         // What an acknowledged execution still has to say comes too late to matter.
         const isOver = notice.state === 'ended';
-        const tracker = isOver ? this.find(notice.executionId) : this.#track(notice.executionId);
-        if (!isOver) this.#told.add(notice.executionId);
+        const tracker = isOver ? this.executions.find(notice.executionId) : this.#track(notice.executionId);
+        if (!isOver) this.executions.noteTold(notice.executionId);
         tracker?.step(notice, this.#known(notice));
         return;
       }
@@ -204,7 +186,7 @@ export class Ledger implements LinkOwner {
         this.#credential = notice;
         break;
       case 'rate_limit':
-        for (const tracker of this.#trackers.values()) tracker.limit(notice);
+        for (const tracker of this.executions.all) tracker.limit(notice);
         break;
       case 'drain_progress':
       case 'circuit_opened':
@@ -218,7 +200,7 @@ export class Ledger implements LinkOwner {
 
   onSummary(summary: ExecutionSummary): void {
     // Of one that was concluded and acknowledged there is nothing more to learn.
-    if (summary.outcome === undefined || this.find(summary.executionId) !== undefined) this.take(summary);
+    if (summary.outcome === undefined || this.executions.find(summary.executionId) !== undefined) this.take(summary);
   }
 
   /** Takes what an answer says about an execution. */
@@ -231,23 +213,18 @@ export class Ledger implements LinkOwner {
 
   /** An execution whose outcome the store has; its output may still be there to read. */
   recall(outcome: Outcome, end: Cursor): Tracker {
-    const tracker = this.find(outcome.executionId) ?? new Tracker(this.agentId, outcome.executionId);
+    const tracker = this.executions.find(outcome.executionId) ?? new Tracker(this.agentId, outcome.executionId);
     tracker.conclude(outcome, end);
     return tracker;
   }
 
   #track(executionId: string): Tracker {
-    const present = this.find(executionId);
-    if (present !== undefined) return present;
-    const tracker = new Tracker(this.agentId, executionId, this.journalId);
-    this.#trackers.set(executionId, tracker);
-    tracker.watch({ ...NOT_WATCHED, onStep: (event) => this.#options.onStep?.(executionId, event) });
-    return tracker;
+    return this.executions.track(executionId, this.journalId);
   }
 
   #takeState(summary: ExecutionSummary): Tracker {
     const tracker = this.#track(summary.executionId);
-    this.#told.add(summary.executionId);
+    this.executions.noteTold(summary.executionId);
     tracker.labels = summary.labels ?? {};
     tracker.step(stepOf(summary), this.#known(summary));
     return tracker;
@@ -257,71 +234,24 @@ export class Ledger implements LinkOwner {
     return { end, generation: this.#credential.generation };
   }
 
-  /** Executions whose outcome has not been heard of, as far as the agent has told. */
-  listed(): Set<string> {
-    const open = [...this.#trackers.values()].filter(({ outcome }) => outcome === undefined);
-    const ids = open.map(({ executionId }) => executionId);
-    return new Set(ids.filter((id) => this.#told.has(id) && !this.isDispatching(id)));
-  }
-
-  /** Executions that only this host waits for. */
-  unrecorded(recorded: ReadonlySet<string>): OpenExecution[] {
-    return [...this.#trackers.values()]
-      .filter(({ executionId, outcome }) => outcome === undefined && !recorded.has(executionId))
-      .filter(({ executionId }) => !this.isReady || !this.#told.has(executionId))
-      .map(({ executionId, journalId, createdAt }) => ({ executionId, journalId, createdAt }));
-  }
-
-  /** Executions whose outcome nobody has acknowledged, as far as the agent has told since the connection began. */
-  unacknowledged(): Tracker[] {
-    return [...this.#trackers.values()].filter(({ executionId }) => this.#told.has(executionId));
-  }
-
-  /** Executions that have not been decided, as far as the agent has told. */
-  running(): string[] {
-    return [...this.#trackers.values()]
-      .filter(({ state }) => state !== undefined && state !== 'ending' && state !== 'ended')
-      .map(({ executionId }) => executionId);
-  }
-
   /** Labels an execution was dispatched with; null: the agent does not know it. @throws `agent_unreachable` */
   async labelsOf(executionId: string): Promise<Readonly<Record<string, string>> | null> {
-    const known = this.find(executionId)?.labels;
+    const known = this.executions.find(executionId)?.labels;
     if (known !== undefined) return known;
     const answer = await this.ask(executionId);
-    return answer === 'unknown' ? null : (this.find(executionId)?.labels ?? {});
-  }
-
-  /** How many executions are in each state, as far as the agent has told. */
-  get states(): Partial<Record<ExecutionState, number>> {
-    const counts: Partial<Record<ExecutionState, number>> = {};
-    for (const { state, outcome } of this.#trackers.values()) {
-      if (state !== undefined && outcome === undefined) counts[state] = (counts[state] ?? 0) + 1;
-    }
-    return counts;
+    return answer === 'unknown' ? null : (this.executions.find(executionId)?.labels ?? {});
   }
 
   /** How much room there is, counted from what the agent has told. */
   get place(): Place {
-    const states = [...this.#trackers.values()].flatMap(({ state, executionId }) => {
-      if (this.isDispatching(executionId)) return [];
-      return state === undefined || state === 'ended' ? [] : [state];
-    });
-    const queued = states.filter((state) => state === 'queued').length;
     const { agentId, labels } = this;
-    const live = states.length - queued + this.#dispatching.size;
     return {
       agentId,
       labels,
       max: this.#welcome?.counts.maxExecutions ?? 0,
-      live,
-      queued,
+      ...this.executions.occupancy,
       isClosed: this.admission.isClosed,
     };
-  }
-
-  isDispatching(executionId: string): boolean {
-    return this.#dispatching.has(executionId);
   }
 
   /** Whether the agent knows an execution. What it says of it is taken. @throws `agent_unreachable` */
@@ -406,21 +336,20 @@ export class Ledger implements LinkOwner {
   /** The agent never had it, or has long forgotten it: who reads it is told, and it is not asked for again. */
   forget(executionId: string): void {
     const message = `execution ${executionId} is not known to agent ${this.agentId}`;
-    this.find(executionId)?.forget(sdkError('unknown_execution', message, { data: { executionId } }));
+    this.executions.find(executionId)?.forget(sdkError('unknown_execution', message, { data: { executionId } }));
     this.#drop(executionId);
   }
 
   /** It is another host's to take. */
   #observe(outcome: Outcome, end: Cursor): void {
     this.#track(outcome.executionId).conclude(outcome, end);
-    const ended = [...this.#trackers.values()].filter((tracker) => tracker.outcome !== undefined);
+    const ended = this.executions.all.filter((tracker) => tracker.outcome !== undefined);
     for (const { executionId } of ended.slice(0, -OTHERS_ENDED_MAX)) this.#drop(executionId);
   }
 
   #drop(executionId: string): void {
-    this.#trackers.delete(executionId);
+    this.executions.drop(executionId);
     this.#own.delete(executionId);
-    this.#told.delete(executionId);
   }
 
   async #acknowledge(executionId: string): Promise<void> {

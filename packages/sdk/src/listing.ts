@@ -5,7 +5,7 @@ import { type Tracker } from './tracker.js';
 /** What runs is asked for anew; how the rest has ended is known. @throws `agent_unreachable` */
 export async function listExecutions(ledger: Ledger): Promise<ExecutionSummary[]> {
   const summaries: ExecutionSummary[] = [];
-  for (const tracker of ledger.unacknowledged()) {
+  for (const tracker of ledger.executions.unacknowledged()) {
     const summary = endedOf(tracker) ?? (await ask(ledger, tracker.executionId));
     if (summary !== null) summaries.push(summary);
   }

@@ -77,8 +77,8 @@ export class Reconciler {
         logger.error({ agentId: ledger.agentId, executionId }, 'the store has something that is no record');
       }
       const recorded = new Set(records.map(({ executionId }) => executionId));
-      const open = [...records.map(openOf), ...ledger.unrecorded(recorded)].filter(
-        ({ executionId }) => !ledger.isDispatching(executionId),
+      const open = [...records.map(openOf), ...ledger.executions.unrecorded(recorded, ledger.isReady)].filter(
+        ({ executionId }) => !ledger.executions.isDispatching(executionId),
       );
       report.open = open.length;
       const actions = await this.#decide(ledger, open, report);
@@ -120,7 +120,7 @@ export class Reconciler {
     const { journalId, agentId, unseenForMs } = ledger;
     if (ledger.isReady && journalId !== undefined) {
       const limits = this.#options.limits.ofAgent(agentId);
-      return { isReached: true, journalId, listed: ledger.listed(), answers, limits };
+      return { isReached: true, journalId, listed: ledger.executions.listed(), answers, limits };
     }
     if (unseenForMs < this.#options.lostAfterMs) return { isReached: false, unseenForMs };
     // Another host may see what this one does not.
@@ -168,7 +168,7 @@ export class Reconciler {
           // Another host may have reached it since this one looked.
           if (action.reason === 'agent_gone' && !(await this.#isStillUnseen(agentId))) return;
           const known = { ...action.execution, dispatchedAt: action.execution.createdAt };
-          const attempts = ledger.find(executionId)?.attempts ?? 0;
+          const attempts = ledger.executions.find(executionId)?.attempts ?? 0;
           const outcome = lostOutcome({ ...known, attempts }, action.reason, Date.now());
           await ledger.presumeUnder(fence, outcome, CURSOR_START);
           report.lost.push(executionId);
@@ -218,7 +218,7 @@ export class Reconciler {
   async #isConcluded(ledger: Ledger, executionId: string): Promise<boolean> {
     const record = await this.#options.store.getExecution(executionId);
     if (record?.conclusion === undefined) return false;
-    ledger.find(executionId)?.conclude(record.conclusion.outcome, record.conclusion.end);
+    ledger.executions.find(executionId)?.conclude(record.conclusion.outcome, record.conclusion.end);
     return true;
   }
 }

@@ -68,12 +68,12 @@ export class Upkeep {
   async findOut(ledger: Ledger, executionId: string, error: OutriggerError): Promise<void> {
     for (let n = 0; n < ASK_AGAIN.times && !this.#isClosed; n++) {
       const { isLeftToAnother } = await this.#options.reconciler.run(ledger);
-      const tracker = ledger.find(executionId);
+      const tracker = ledger.executions.find(executionId);
       if (tracker === undefined || tracker.outcome?.status === 'lost') return;
       if (isLeftToAnother && tracker.outcome === undefined) await this.#pause(ASK_AGAIN.afterMs);
       else break;
     }
-    ledger.find(executionId)?.forget(error);
+    ledger.executions.find(executionId)?.forget(error);
   }
 
   /** Everything that is done from time to time, now. */
