@@ -1,7 +1,8 @@
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, request as httpRequest } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { ask, openWay, startGateway } from './support/gateway.js';
 import { temporaryFolder } from './support/runs.js';
@@ -68,6 +69,24 @@ it('asks no proxy for http to reach a provider over TLS', async () => {
   await using gateway = await startGateway({ upstream: 'https://127.0.0.1:9', env: { HTTP_PROXY: proxy.url } });
   await expect(ask(await openWay(gateway))).rejects.toThrow('socket hang up');
   expect(proxy.asked).toEqual([]);
+});
+
+it('tells why the provider was not reached when a run fails for that', async () => {
+  await using gateway = await startGateway({ upstream: 'http://127.0.0.1:9' });
+  const isAsked = join(temporaryFolder(), 'asked');
+  const way = await openWay(gateway, {
+    after: [
+      { do: 'waitForFile', path: isAsked },
+      { do: 'assistant', text: 'API Error: Connection error.', error: 'server_error' },
+      { do: 'result', is_error: true },
+    ],
+  });
+  await expect(ask(way)).rejects.toThrow('socket hang up');
+  writeFileSync(isAsked, '');
+  expect(await way.execution.outcome).toMatchObject({
+    reason: 'network',
+    message: 'API Error: Connection error. The gateway could not reach the provider: connect ECONNREFUSED 127.0.0.1:9',
+  });
 });
 
 /** Of the gateway of a sidecar that is started on a state folder, and stopped again. */

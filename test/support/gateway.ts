@@ -110,12 +110,16 @@ export interface Way {
   readonly execution: Execution;
 }
 
-/** Starts a run of the fake CLI that never ends by itself, and takes its place before the gateway. */
+/** Starts a run of the fake CLI that never ends by itself, but for what comes `after`, and takes its place before the gateway. */
 export async function openWay(
   { dispatch }: Pick<TestGateway, 'dispatch'>,
-  { before = [], ...request }: Partial<DispatchRequest> & { before?: FakeStep[] } = {},
+  {
+    before = [],
+    after = [{ do: 'hang' }],
+    ...request
+  }: Partial<DispatchRequest> & { before?: FakeStep[]; after?: FakeStep[] } = {},
 ): Promise<Way> {
-  const prompt = script({ do: 'init' }, ...before, { do: 'printEnv' }, { do: 'hang' });
+  const prompt = script({ do: 'init' }, ...before, { do: 'printEnv' }, ...after);
   const execution = await dispatch({ prompt, ...request });
   for await (const event of execution) {
     if (event.type !== 'message' || event.message?.['subtype'] !== 'fake_env') continue;

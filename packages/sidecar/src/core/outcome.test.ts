@@ -188,6 +188,17 @@ describe('the message', () => {
     expect(message(AGENT_ERROR, exit(3, null))).toBe(OUTCOME_REASONS.agent_error.meaning);
   });
 
+  it('of a network that failed says why the gateway did not get through, where that is known', () => {
+    const network: Verdict = { status: 'failed', reason: 'network', at: 1 };
+    const requestFailure = 'getaddrinfo ENOTFOUND provider.test';
+    const explained = `The gateway could not reach the provider: ${requestFailure}`;
+    expect(message(network, {}, { ...REPORT, requestFailure })).toBe(`it broke ${explained}`);
+    const { meaning } = OUTCOME_REASONS.network;
+    expect(message(network, {}, { ...EMPTY_REPORT, requestFailure })).toBe(`${meaning} ${explained}`);
+    expect(message(network, {}, { ...REPORT, requestFailure: null })).toBe('it broke');
+    expect(message(AGENT_ERROR, {}, { ...REPORT, requestFailure })).toBe('it broke');
+  });
+
   it('of a failure is what the process said of it', () => {
     expect(message(AGENT_ERROR, {}, REPORT)).toBe('it broke');
     expect(message(AGENT_ERROR)).toBe(OUTCOME_REASONS.agent_error.meaning);

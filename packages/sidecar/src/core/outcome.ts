@@ -17,6 +17,8 @@ export interface RunReport {
   readonly retryAt: number | null;
   /** The last line of stderr, for a run that crashed. */
   readonly lastWords?: string | null;
+  /** Why its last request did not reach the provider; null: it did, or that cannot be seen. */
+  readonly requestFailure?: string | null;
 }
 
 export const EMPTY_REPORT: RunReport = {
@@ -106,7 +108,10 @@ export function describe(verdict: Verdict, lifecycle: Lifecycle, report: RunRepo
   if (said !== '' && said !== meaning) return `${meaning} The provider said: ${said}`;
   if (verdict.reason === 'crashed' && lifecycle.exit !== null) return describeCrash(lifecycle.exit, report);
   const isToldByRun = verdict.status === 'failed' && !NOT_TOLD_BY_RUN.includes(verdict.reason);
-  return isToldByRun ? (report.errorText ?? meaning) : meaning;
+  const told = isToldByRun ? (report.errorText ?? meaning) : meaning;
+  // The CLI sees a dropped connection, whatever the gateway dropped it for.
+  const isExplained = verdict.reason === 'network' && report.requestFailure != null;
+  return isExplained ? `${told} The gateway could not reach the provider: ${report.requestFailure}` : told;
 }
 
 function retryAtOf({ refusal }: Lifecycle, report: RunReport): number | null {

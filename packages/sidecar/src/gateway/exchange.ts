@@ -11,7 +11,7 @@ import { handOn } from './hand-on.js';
 import { AnswerBody } from './answer-body.js';
 import { type KeptBody } from './body-store.js';
 import { type GatewayContext } from './context.js';
-import { loggable } from './failure.js';
+import { causeOf, loggable } from './failure.js';
 import { type Gate } from './gate.js';
 import { type Answer, judgeAnswer } from './judge-answer.js';
 import { ClientPatience } from './keep-alive.js';
@@ -65,6 +65,7 @@ export class Exchange {
     const { response, body, gate } = this.#init;
     try {
       const answer = await this.#obtain();
+      gate.noteFailure(null);
       this.#patience.end();
       await handOn(answer, response, {
         hasBegun: this.#patience.hasBegun,
@@ -74,6 +75,7 @@ export class Exchange {
     } catch (error) {
       if (!this.#signal.aborted) {
         const { executionId } = gate.user;
+        gate.noteFailure(causeOf(error));
         this.#context.meter.providerFailed();
         this.#context.logger.warn(
           { err: loggable(error), executionId, path: this.#init.path },

@@ -26,6 +26,7 @@ export class Gate {
   #requestCount = 0;
   #openCount = 0;
   #lastTrafficAt: number;
+  #lastFailure: string | null = null;
 
   /** @param since Nothing is known of what went through before; 0: nothing did. */
   constructor(user: GateUser, since = 0) {
@@ -50,6 +51,15 @@ export class Gate {
   /** When something last went through. While a request waits here the run is not to blame for its silence. */
   get lastTrafficAt(): number {
     return this.#waitingCount > 0 ? monotonicMs() : this.#lastTrafficAt;
+  }
+
+  /** Why the last request did not reach the provider; null: it did. */
+  get lastFailure(): string | null {
+    return this.#lastFailure;
+  }
+
+  noteFailure(why: string | null): void {
+    this.#lastFailure = why;
   }
 
   /** How many of them are not answered yet. */

@@ -9,6 +9,8 @@ export interface AttemptWay {
   readonly lastTrafficAt: () => number;
   /** Whether an answer of a model can be right: it was asked for here, or that cannot be seen. */
   readonly canHaveAnswer: () => boolean;
+  /** Why the last request did not reach the provider; null: it did, or that cannot be seen. */
+  readonly lastFailure: () => string | null;
   close(): void;
 }
 
@@ -45,7 +47,12 @@ export interface Access {
 }
 
 /** Nothing can be seen of it. */
-const UNSEEN: AttemptWay = { lastTrafficAt: () => 0, canHaveAnswer: () => true, close: () => undefined };
+const UNSEEN: AttemptWay = {
+  lastTrafficAt: () => 0,
+  canHaveAnswer: () => true,
+  lastFailure: () => null,
+  close: () => undefined,
+};
 
 /** Through the gateway, with a placeholder that looks like the kind of credential that is in force now. */
 export function gatewayAccess(gateway: Gateway, slot: CredentialSlot): Access {
@@ -70,6 +77,7 @@ function wayOf(gate: Gate, hasAsked = false): AttemptWay {
   return {
     lastTrafficAt: () => gate.lastTrafficAt,
     canHaveAnswer: () => hasAsked || gate.requestCount > 0,
+    lastFailure: () => gate.lastFailure,
     close: () => gate.close(),
   };
 }

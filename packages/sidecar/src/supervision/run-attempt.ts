@@ -150,7 +150,8 @@ export class RunAttempt implements AttemptView {
   }
 
   get report(): RunReport {
-    return { ...(this.#process?.report ?? EMPTY_REPORT), lastWords: this.#lastWords };
+    const requestFailure = this.#parts.way?.lastFailure() ?? null;
+    return { ...(this.#process?.report ?? EMPTY_REPORT), lastWords: this.#lastWords, requestFailure };
   }
 
   get signsOfLife(): SignsOfLife {
