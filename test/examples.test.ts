@@ -1,9 +1,10 @@
+import { once } from 'node:events';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Outcome } from '@outrigger/sdk';
+import { createFleet, type Outcome } from '@outrigger/sdk';
 import { fakeClaudePath, fakeScript, refusal, startStandInApi } from '@outrigger/sdk/testing';
 import { execa } from 'execa';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { connectTasks } from '../examples/migrating/after.js';
 import { runTask as runBefore } from '../examples/migrating/before.js';
 import { claudePath } from './support/claude.js';
@@ -47,6 +48,37 @@ describe('the demo', () => {
     );
     expect(exitCode).toBe(1);
     expect(stderr).toContain('--real needs CLAUDE_CODE_OAUTH_TOKEN or ANTHROPIC_API_KEY');
+  });
+});
+
+describe('the sandbox', () => {
+  it('has an agent whose token expires when asked to, and tells how to go on', async () => {
+    const sandbox = execa('node_modules/.bin/tsx', ['--tsconfig', 'tsconfig.run.json', 'examples/sandbox/main.ts'], {
+      cwd: ROOT,
+      reject: false,
+    });
+    onTestFinished(() => void sandbox.kill());
+    let output = '';
+    sandbox.stdout.on('data', (data: Buffer) => (output += data.toString()));
+    const printed = async (pattern: RegExp) => {
+      await expect.poll(() => output, { timeout: 30_000 }).toMatch(pattern);
+      return pattern.exec(output) ?? [];
+    };
+    const [, url = '', token = ''] = await printed(/OUTRIGGER_URL=(\S+) OUTRIGGER_TOKEN=(\S+)/);
+    await using fleet = createFleet();
+    const agent = await fleet.connect({ url, token });
+    const needed = once(fleet, 'credentialNeeded');
+    const execution = await agent.dispatch({ prompt: 'Fix the failing test', allowedTools: ['Bash'] });
+    sandbox.stdin.write('\n');
+    const [, secret = '', id = ''] = await printed(/echo (\S+) \| npx outrigger swap --id (\S+)/);
+    await needed;
+    await agent.swapCredential({ id, kind: 'oauth', secret });
+    expect(await execution.outcome).toMatchObject({ status: 'succeeded', attempts: 1 });
+    const texts: string[] = [];
+    for await (const text of execution.text()) texts.push(text);
+    expect(texts.join()).toContain('All done');
+    sandbox.kill('SIGINT');
+    expect(await sandbox).toMatchObject({ exitCode: 0 });
   });
 });
 
