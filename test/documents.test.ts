@@ -138,6 +138,17 @@ const printed = ['packages/protocol/src', 'packages/sidecar', 'packages/sdk/src'
       .replaceAll(/['`] \+\n *['`]/g, ''),
   );
 
+describe('concepts.md', () => {
+  it('has each event of an execution, and no other', () => {
+    const types = [...read('packages/sdk/src/events.ts').matchAll(/^ {2}type: '(\w+)';$/gm)].map(
+      ([, type = '']) => type,
+    );
+    expect(types.length).toBeGreaterThan(5);
+    const table = rowsOf(sectionOf(read('docs/concepts.md'), '## Output')).map(([name = '']) => name);
+    expect(table.toSorted()).toEqual(types.toSorted());
+  });
+});
+
 describe('troubleshooting.md', () => {
   const page = read('docs/troubleshooting.md');
   const codes = headingsOf(sectionOf(page, '## Codes')).map((title) => title.replaceAll('`', ''));

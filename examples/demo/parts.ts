@@ -34,7 +34,7 @@ export async function startSidecar(args: string[], environment: Record<string, s
   const workFolder = await mkdtemp(join(tmpdir(), 'outrigger-demo-work-'));
   const token = randomBytes(32).toString('base64url');
   const env = { HOME: stateFolder, OUTRIGGER_TOKEN: token, OUTRIGGER_LOG_LEVEL: 'error', ...environment };
-  let sidecar = await launch(['--listen=127.0.0.1:0', `--state-dir=${stateFolder}`, ...args], env, workFolder);
+  let sidecar = await launch(['--listen=127.0.0.1:0', `--state-dir=${stateFolder}`, ...args], env);
   const { url } = sidecar;
   return {
     url,
@@ -46,7 +46,7 @@ export async function startSidecar(args: string[], environment: Record<string, s
       await sidecar.process;
     },
     start: async () => {
-      sidecar = await launch([`--listen=${new URL(url).host}`, `--state-dir=${stateFolder}`, ...args], env, workFolder);
+      sidecar = await launch([`--listen=${new URL(url).host}`, `--state-dir=${stateFolder}`, ...args], env);
     },
     [Symbol.asyncDispose]: async () => {
       sidecar.process.kill('SIGTERM');
@@ -56,10 +56,9 @@ export async function startSidecar(args: string[], environment: Record<string, s
   };
 }
 
-async function launch(args: string[], env: Record<string, string>, cwd: string) {
+async function launch(args: string[], env: Record<string, string>) {
   const main = createRequire(import.meta.url).resolve('@outrigger/sidecar/package.json');
   const child = execa('node', [join(dirname(main), 'dist', 'main.js'), ...args], {
-    cwd,
     extendEnv: false,
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -5,6 +5,9 @@
  *     npm run sandbox
  */
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { conversation, refusal, startStandInApi, text, toolUse } from '@outrigger/sdk/testing';
 import { installedClaude, startSidecar } from '../demo/parts.js';
@@ -19,6 +22,9 @@ await using api = await startStandInApi({
   respond: conversation([...turns, text('All done: one test failed for a comma, and passes now.')]),
 });
 const claude = installedClaude();
+// Runs work in the folder of their sidecar unless they are told another.
+const folder = await mkdtemp(join(tmpdir(), 'outrigger-sandbox-'));
+process.chdir(folder);
 await using sidecar = await startSidecar(['--agent-id=sandbox', '--claude', claude.path, '--upstream', api.url], {
   CLAUDE_CODE_OAUTH_TOKEN: TOKENS[0],
 });
@@ -48,3 +54,4 @@ ${old} has expired. To go on with another one:
 
 await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
 keys.close();
+await rm(folder, { recursive: true, force: true });

@@ -4,6 +4,7 @@ import { LogOutput } from './log-output.js';
 import { OptionError } from './options/option-error.js';
 import { helpText, readOptions, type SidecarOptions } from './options/options.js';
 import { type Sidecar, startSidecar } from './sidecar.js';
+import { StartError } from './start-error.js';
 import { SIDECAR_VERSION } from './version.js';
 
 const EXIT_BAD_OPTION = 2;
@@ -57,7 +58,12 @@ function stopOnSignals(
 }
 
 main().catch((error: unknown) => {
-  const message = error instanceof OptionError ? error.message : ((error as Error).stack ?? String(error));
-  console.error(`outrigger-sidecar: ${message}${error instanceof OptionError ? '; see --help' : ''}`);
+  console.error(`outrigger-sidecar: ${describe(error)}`);
   process.exit(error instanceof OptionError ? EXIT_BAD_OPTION : 1);
 });
+
+function describe(error: unknown): string {
+  if (error instanceof OptionError) return `${error.message}; see --help`;
+  if (error instanceof StartError) return error.message;
+  return (error as Error).stack ?? String(error);
+}

@@ -20,6 +20,7 @@ import { Supervisor } from './supervision/supervisor.js';
 import { sweep } from './sweep.js';
 import { type Marker } from './process/tree/marker.js';
 import { probeMarkers } from './process/tree/tree.js';
+import { StartError } from './start-error.js';
 import { SIDECAR_VERSION } from './version.js';
 
 /** What this sidecar can do that not every one of its version of the protocol can. */
@@ -138,7 +139,10 @@ async function start(options: SidecarOptions, logger: Logger, opened: Opened): P
     metrics: options.metrics === 'on' ? metrics : null,
     logger,
   }).catch((error: unknown) => {
-    throw new OptionError(`--listen ${options.listen.host}:${options.listen.port}: ${(error as Error).message}`);
+    const { code, message } = error as NodeJS.ErrnoException;
+    const address = `--listen ${options.listen.host}:${options.listen.port}`;
+    if (code !== 'EADDRINUSE') throw new OptionError(`${address}: ${message}`);
+    throw new StartError(`${address}: the port is taken (EADDRINUSE); give another one, or 0 for any that is free`);
   });
   opened.add(() => link.close());
   metrics.watch({ supervisor, credentials, journal, state, link, identity: () => welcome([]) });
