@@ -1,4 +1,5 @@
 import { LIMITS, type Outcome, type ReasonOf } from '@outrigger/protocol';
+import { markedLines } from '../core/marked-lines.js';
 import { EMPTY_REPORT, type RunReport } from '../core/outcome.js';
 import { blocksOf, isFlagged, parseEvent, type StreamEvent, textOf } from './event.js';
 import { classifyFailure, type FailureEvidence, isCredentialFailure, resetTimeInText } from './failures.js';
@@ -51,9 +52,9 @@ const MARKS = ['"assistant"', '"user"', '"system"', '"result"', '"rate_limit_eve
 const OPEN_MAX = 1000;
 const ERROR_TEXT_CHARS_MAX = 2000;
 
-/** Whether a stretch of the stream can hold a line that means something; told without making it into text. */
-export function mayMatter(bytes: Buffer): boolean {
-  return MARKS.some((mark) => bytes.includes(mark));
+/** The lines of a stretch of the stream that can mean something; the others are never made into text. */
+export function linesThatMayMatter(bytes: Buffer): string[] {
+  return markedLines(bytes, MARKS);
 }
 
 /** Takes one line of stdout in. A line that is not an event of the stream changes nothing. */

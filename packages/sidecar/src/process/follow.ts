@@ -12,8 +12,8 @@ export interface FollowOptions {
   readonly log: Log;
   /** A longer line is passed over. */
   readonly lineBytesMax: number;
-  /** Whether bytes of the log can hold a line that matters; the others are never made into text. */
-  readonly mayMatter: (bytes: Buffer) => boolean;
+  /** Picks the lines to be handed on. */
+  readonly linesThatMayMatter: (bytes: Buffer) => readonly string[];
   readonly onLine: (line: string) => void;
   /** Called when all there was has been read. */
   readonly onCaughtUp: () => void;
@@ -82,8 +82,7 @@ export class LogFollower {
     this.#endLine();
 
     const lastEnd = bytes.lastIndexOf(NEWLINE);
-    const whole = bytes.subarray(firstEnd + 1, lastEnd);
-    if (this.#options.mayMatter(whole)) whole.toString().split('\n').forEach(this.#options.onLine);
+    this.#handOn(bytes.subarray(firstEnd + 1, lastEnd));
     this.#keep(bytes.subarray(lastEnd + 1));
   }
 
@@ -99,12 +98,13 @@ export class LogFollower {
   }
 
   #endLine(): void {
-    if (this.#partsBytes > 0) {
-      const line = Buffer.concat(this.#parts);
-      if (this.#options.mayMatter(line)) this.#options.onLine(line.toString());
-    }
+    if (this.#partsBytes > 0) this.#handOn(Buffer.concat(this.#parts));
     this.#isPassingOver = false;
     this.#forget();
+  }
+
+  #handOn(lines: Buffer): void {
+    this.#options.linesThatMayMatter(lines).forEach(this.#options.onLine);
   }
 
   #forget(): void {

@@ -1,6 +1,6 @@
 import { LIMITS, type Log as LogName, type ReasonOf } from '@outrigger/protocol';
 import { classifyStderr } from '../claude/failures.js';
-import { interpretLine, mayMatter, NEW_STREAM, type Reading, type StreamState } from '../claude/interpret.js';
+import { interpretLine, linesThatMayMatter, NEW_STREAM, type Reading, type StreamState } from '../claude/interpret.js';
 import { monotonicMs } from '../clock.js';
 import { type RunReport } from '../core/outcome.js';
 import { type AttemptFiles } from '../state/folder.js';
@@ -60,7 +60,7 @@ export class Output {
     this.#follower = new LogFollower({
       log: this.stdout,
       lineBytesMax: LIMITS.lineBytesMax,
-      mayMatter,
+      linesThatMayMatter,
       onLine: (line) => this.#onLine(line),
       onCaughtUp: () => this.#onCaughtUp(),
       onFailed: (error) => this.#onUnreadable(error),
