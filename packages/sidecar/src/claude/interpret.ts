@@ -46,15 +46,15 @@ export const NEW_STREAM: StreamState = {
   retryAt: null,
 };
 
-/** A line without any of these cannot matter. */
-const MARKS = ['"assistant"', '"user"', '"system"', '"result"', '"rate_limit_event"'] as const;
+/** A line without it cannot matter. */
+const MARK = /"(?:assistant|user|system|result|rate_limit_event)"/g;
 /** A run that never closes its tools or tasks does not fill memory. */
 const OPEN_MAX = 1000;
 const ERROR_TEXT_CHARS_MAX = 2000;
 
 /** The lines of a stretch of the stream that can mean something; the others are never made into text. */
 export function linesThatMayMatter(bytes: Buffer): string[] {
-  return markedLines(bytes, MARKS);
+  return markedLines(bytes, MARK);
 }
 
 /** Takes one line of stdout in. A line that is not an event of the stream changes nothing. */

@@ -1,28 +1,20 @@
 const NEWLINE = 0x0a;
 
 /**
- * The lines in which any of `marks` stands, in order and without their line ends. Only these are made into text.
+ * The lines in which a mark stands, in order and without their line ends. Only these are made into text.
  *
- * @param marks Without line ends.
+ * @param mark Global, and matches nothing but ASCII within a line. One expression is looked for in a third of the time that it
+ *   takes to look for each of five texts by itself.
  */
-export function markedLines(bytes: Buffer, marks: readonly string[]): string[] {
+export function markedLines(bytes: Buffer, mark: RegExp): string[] {
   const lines: string[] = [];
-  /** Where each mark stands next; -1: nowhere any more. */
-  const places = marks.map((mark) => bytes.indexOf(mark));
-  for (let at = firstOf(places); at >= 0; at = firstOf(places)) {
-    const newline = bytes.indexOf(NEWLINE, at);
-    const end = newline < 0 ? bytes.length : newline;
-    lines.push(bytes.toString('utf8', bytes.lastIndexOf(NEWLINE, at) + 1, end));
-    for (const [index, mark] of marks.entries()) {
-      const place = places[index] ?? -1;
-      if (place >= 0 && place < end) places[index] = bytes.indexOf(mark, end);
-    }
+  let end = -1;
+  // In latin1 each byte is a character.
+  for (const { index } of bytes.toString('latin1').matchAll(mark)) {
+    if (index < end) continue;
+    const newline = bytes.indexOf(NEWLINE, index);
+    end = newline < 0 ? bytes.length : newline;
+    lines.push(bytes.toString('utf8', bytes.lastIndexOf(NEWLINE, index) + 1, end));
   }
   return lines;
-}
-
-function firstOf(places: readonly number[]): number {
-  let first = -1;
-  for (const place of places) if (place >= 0 && (first < 0 || place < first)) first = place;
-  return first;
 }
