@@ -121,7 +121,7 @@ function refineCredentialFailure(reason: ReasonOf<'failed'>, state: StreamState)
 }
 
 function onAssistant(state: StreamState, event: StreamEvent): Interpretation {
-  const isFromSubagent = event.parent_tool_use_id !== undefined;
+  const isFromSubagent = event.parent_tool_use_id != null;
   if (isFlagged(event)) {
     // What fails a subagent is for the run itself to deal with.
     if (isFromSubagent) return { state, readings: [] };

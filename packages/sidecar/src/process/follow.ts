@@ -14,7 +14,8 @@ export interface FollowOptions {
   readonly lineBytesMax: number;
   /** Picks the lines to be handed on. */
   readonly linesThatMayMatter: (bytes: Buffer) => readonly string[];
-  readonly onLine: (line: string) => void;
+  /** They were all in the log before this is called. */
+  readonly onLines: (lines: readonly string[]) => void;
   /** Called when all there was has been read. */
   readonly onCaughtUp: () => void;
   /** The log cannot be read: nothing more comes of it. */
@@ -104,7 +105,8 @@ export class LogFollower {
   }
 
   #handOn(lines: Buffer): void {
-    this.#options.linesThatMayMatter(lines).forEach(this.#options.onLine);
+    const { linesThatMayMatter, onLines } = this.#options;
+    onLines(linesThatMayMatter(lines));
   }
 
   #forget(): void {

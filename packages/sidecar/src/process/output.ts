@@ -61,7 +61,7 @@ export class Output {
       log: this.stdout,
       lineBytesMax: LIMITS.lineBytesMax,
       linesThatMayMatter,
-      onLine: (line) => this.#onLine(line),
+      onLines: (lines) => this.#onLines(lines),
       onCaughtUp: () => this.#onCaughtUp(),
       onFailed: (error) => this.#onUnreadable(error),
     });
@@ -182,12 +182,15 @@ export class Output {
     this.#hooks.onOutputLimit(this.#lastWrittenAt());
   }
 
-  #onLine(line: string): void {
-    const { state, readings } = interpretLine(this.#stream, line);
-    this.#stream = state;
-    if (readings.length === 0) return;
-    const at = this.#writtenAt(this.stdout);
-    readings.forEach((reading) => this.#hooks.onReading(reading, at));
+  #onLines(lines: readonly string[]): void {
+    let at: number | null = null;
+    for (const line of lines) {
+      const { state, readings } = interpretLine(this.#stream, line);
+      this.#stream = state;
+      if (readings.length === 0) continue;
+      const writtenAt = (at ??= this.#writtenAt(this.stdout));
+      readings.forEach((reading) => this.#hooks.onReading(reading, writtenAt));
+    }
   }
 
   #onCaughtUp(): void {
