@@ -8,7 +8,7 @@
  */
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +20,6 @@ const ROUNDS = 5;
 const SPEED = { lines: 100_000, everyMs: 0 };
 const STEADY = { lines: 3000, everyMs: 1 };
 const WARM_UP = { lines: 20_000, everyMs: 0 };
-const TICKS_PER_SECOND = 100;
 const SPEED_RATIO_MIN = 2;
 const LATENCY_MS_MAX = 1;
 /** What sandbox-agent keeps of a process: all of it, so that what it has dropped can be asked for. */
@@ -34,6 +33,8 @@ interface Job {
 
 interface Measured {
   readonly eventsPerSecond: number;
+  /** Of each event, in the host and in what is between it and the child. */
+  readonly cpuUs: number;
   readonly latenciesMs: readonly number[];
   /** How often the stream was asked for again, as something was missing. */
   readonly reconnects: number;
@@ -42,8 +43,6 @@ interface Measured {
 interface Way {
   readonly name: string;
   readonly host: ChildProcess;
-  /** The host, and what is between it and the child. */
-  readonly pids: readonly number[];
   readonly eventsPerSecond: number[];
   readonly cpuUs: number[];
   readonly latenciesMs: number[];
@@ -64,10 +63,9 @@ for (const way of ways) await run(way, WARM_UP);
 for (let round = 0; round < ROUNDS; round++) {
   const turns = ways.map((_, i) => ways[(i + round) % ways.length]).filter((way) => way !== undefined);
   for (const way of turns) {
-    const cpuBefore = cpuUsOf(way);
-    const { eventsPerSecond, reconnects } = await run(way, SPEED);
+    const { eventsPerSecond, cpuUs, reconnects } = await run(way, SPEED);
     way.eventsPerSecond.push(eventsPerSecond);
-    way.cpuUs.push((cpuUsOf(way) - cpuBefore) / SPEED.lines);
+    way.cpuUs.push(cpuUs);
     way.reconnects += reconnects;
   }
   for (const way of turns) way.latenciesMs.push(...(await run(way, STEADY)).latenciesMs);
@@ -125,11 +123,12 @@ function chart(title: string, unit: string, value: (way: Way) => number) {
   return { title, unit, bars: ways.map((way) => ({ name: way.name, value: value(way), isOurs: way === ours })) };
 }
 
-async function startWay(name: string, args: readonly string[], between?: number): Promise<Way> {
-  const host = fork(join(import.meta.dirname, 'support', 'stream-host.js'), args, { execArgv: [] });
+/** @param pidBetween The process between the child and the host. */
+async function startWay(name: string, args: readonly string[], pidBetween = 0): Promise<Way> {
+  const file = join(import.meta.dirname, 'support', 'stream-host.js');
+  const host = fork(file, [String(pidBetween), ...args], { execArgv: [] });
   await once(host, 'message');
-  const pids = [host.pid ?? 0, ...(between === undefined ? [] : [between])];
-  return { name, host, pids, eventsPerSecond: [], cpuUs: [], latenciesMs: [], reconnects: 0 };
+  return { name, host, eventsPerSecond: [], cpuUs: [], latenciesMs: [], reconnects: 0 };
 }
 
 async function run({ host }: Way, job: Job): Promise<Measured> {
@@ -184,14 +183,4 @@ async function freePort(): Promise<number> {
   server.close();
   await once(server, 'close');
   return port;
-}
-
-/** Processor time so far: fields 14 and 15 of `/proc/PID/stat`. */
-function cpuUsOf({ pids }: Way): number {
-  const ticks = pids.map((pid) => {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return Number(fields[11]) + Number(fields[12]);
-  });
-  return (ticks.reduce((sum, each) => sum + each, 0) * 1e6) / TICKS_PER_SECOND;
 }

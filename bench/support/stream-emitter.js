@@ -22,7 +22,8 @@ else stream();
 function converse() {
   createInterface({ input: process.stdin }).on('line', (line) => {
     const { type, request_id } = JSON.parse(line);
-    if (type === 'control_request') printJson({ type: 'control_response', response: { subtype: 'success', request_id, response: {} } });
+    if (type === 'control_request')
+      printJson({ type: 'control_response', response: { subtype: 'success', request_id, response: {} } });
     if (type === 'user') stream();
   });
 }
@@ -30,7 +31,16 @@ function converse() {
 function stream() {
   if (everyMs > 0) streamPaced();
   else streamAtOnce();
-  printJson({ type: 'result', subtype: 'success', is_error: false, num_turns: 1, result: 'done', session_id: SESSION, total_cost_usd: 0, usage: { input_tokens: 1, output_tokens: 1 } });
+  printJson({
+    type: 'result',
+    subtype: 'success',
+    is_error: false,
+    num_turns: 1,
+    result: 'done',
+    session_id: SESSION,
+    total_cost_usd: 0,
+    usage: { input_tokens: 1, output_tokens: 1 },
+  });
   process.exit(0);
 }
 
@@ -51,7 +61,11 @@ function streamPaced() {
 
 /** A delta of a text, or the message it belongs to. */
 function lineOf(n, sentAtMs) {
-  const place = { session_id: SESSION, parent_tool_use_id: null, uuid: SESSION.slice(0, -12) + String(n).padStart(12, '0') };
+  const place = {
+    session_id: SESSION,
+    parent_tool_use_id: null,
+    uuid: SESSION.slice(0, -12) + String(n).padStart(12, '0'),
+  };
   const message = (text) =>
     n % LINES_PER_ASSISTANT === LINES_PER_ASSISTANT - 1
       ? { type: 'assistant', message: { role: 'assistant', model: 'claude', content: [{ type: 'text', text }] } }
@@ -66,7 +80,7 @@ function printJson(event) {
 
 function print(text) {
   const bytes = Buffer.from(text);
-  for (let done = 0; done < bytes.length; ) {
+  for (let done = 0; done < bytes.length;) {
     try {
       done += writeSync(1, bytes, done);
     } catch (error) {

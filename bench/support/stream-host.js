@@ -1,13 +1,17 @@
-// A host that follows the stream of `stream-emitter.js`, to be forked. Its arguments say how, and where that is. It takes
-// `{ lines, everyMs }` at a time and sends what came of it: `{ eventsPerSecond, latenciesMs, reconnects }`, or `{ error }`.
+// A host that follows the stream of `stream-emitter.js`, to be forked. Its arguments are the process between the two (0: there is
+// none), how it follows, and where that is. It takes `{ lines, everyMs }` at a time and sends what came of it:
+// `{ eventsPerSecond, cpuUs, latenciesMs, reconnects }`, or `{ error }`.
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const EMITTER = fileURLToPath(new URL('stream-emitter.js', import.meta.url));
 const WAYS = { outrigger, pipe, 'agent-sdk': agentSdk, 'sandbox-agent': sandboxAgent };
 
-const [name, ...args] = process.argv.slice(2);
+const TICKS_PER_SECOND = 100;
+
+const [pidBetween, name, ...args] = process.argv.slice(2);
 const follow = await WAYS[name](...args);
 process.on('message', (job) => void run(job));
 process.on('disconnect', () => process.exit());
@@ -29,6 +33,8 @@ class Tally {
   #next = 0;
   #beganAtMs = 0;
   #endedAtMs = 0;
+  #cpuBeforeUs = 0;
+  #cpuUs = 0;
   #latenciesMs = [];
 
   constructor(job) {
@@ -43,16 +49,22 @@ class Tally {
     if (message?.n === undefined) return;
     if (message.n !== this.#next) throw new Error(`event ${message.n} came where ${this.#next} was expected`);
     this.#next++;
-    if (message.n === 0) this.#beganAtMs = message.sent_at_ms;
     if (this.#job.everyMs > 0) this.#latenciesMs.push(nowMs() - message.sent_at_ms);
-    else if (this.isComplete) this.#endedAtMs = nowMs();
+    if (message.n === 0) {
+      this.#beganAtMs = message.sent_at_ms;
+      this.#cpuBeforeUs = cpuUs();
+    }
+    if (this.isComplete) {
+      this.#endedAtMs = nowMs();
+      this.#cpuUs = cpuUs() - this.#cpuBeforeUs;
+    }
   }
 
   result() {
-    const { lines, everyMs } = this.#job;
+    const { lines } = this.#job;
     if (!this.isComplete) throw new Error(`${this.#next} of ${lines} events came`);
-    const eventsPerSecond = everyMs > 0 ? null : (lines * 1000) / (this.#endedAtMs - this.#beganAtMs);
-    return { eventsPerSecond, latenciesMs: this.#latenciesMs };
+    const eventsPerSecond = (lines * 1000) / (this.#endedAtMs - this.#beganAtMs);
+    return { eventsPerSecond, cpuUs: this.#cpuUs / lines, latenciesMs: this.#latenciesMs };
   }
 }
 
@@ -134,13 +146,28 @@ async function followLogs(url, place, tally) {
 }
 
 async function ask(url, method, body) {
-  const response = await fetch(url, { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+  const response = await fetch(url, {
+    method,
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
   if (!response.ok) throw new Error(`${method} ${url}: ${response.status} ${await response.text()}`);
   return response.status === 204 ? null : response.json();
 }
 
 function envOf({ lines, everyMs }) {
   return { BENCH_LINES: String(lines), ...(everyMs > 0 && { BENCH_EVERY_MS: String(everyMs) }) };
+}
+
+/** Processor time of this process and the one between so far: fields 14 and 15 of `/proc/PID/stat`. */
+function cpuUs() {
+  const pids = [process.pid, Number(pidBetween)].filter((pid) => pid > 0);
+  const ticks = pids.map((pid) => {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return Number(fields[11]) + Number(fields[12]);
+  });
+  return (ticks.reduce((sum, each) => sum + each, 0) * 1e6) / TICKS_PER_SECOND;
 }
 
 /** The machine's own clock, which is one for all processes. */
