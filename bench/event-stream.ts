@@ -142,7 +142,14 @@ async function run({ host }: Way, job: Job): Promise<Measured> {
 async function startSandboxAgent(): Promise<AsyncDisposable & { url: string; pid: number }> {
   const home = mkdtempSync(join(tmpdir(), 'outrigger-bench-'));
   const port = await freePort();
-  const file = join(import.meta.dirname, 'node_modules', '@sandbox-agent', 'cli-linux-x64', 'bin', 'sandbox-agent');
+  const file = join(
+    import.meta.dirname,
+    'node_modules',
+    '@sandbox-agent',
+    `cli-linux-${process.arch}`,
+    'bin',
+    'sandbox-agent',
+  );
   const server = spawn(file, ['server', '--no-telemetry', '--no-token', '--port', String(port)], {
     env: { PATH: process.env['PATH'], HOME: home },
     stdio: 'ignore',
