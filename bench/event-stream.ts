@@ -101,7 +101,7 @@ publish({
       measured: speedRatio(ours, agentSdk),
       limit: SPEED_RATIO_MIN,
       is: 'at least',
-      ifMissed: `the Agent SDK parses each line once, from a pipe, and no more is done by a pipe with \`JSON.parse\`, which is ${speedRatio(pipe, agentSdk).toFixed(1)} times as fast: twice is out of reach for whoever parses every event on one core. Here a line is also read from the log twice, searched for secrets, put into a frame as JSON and taken out again. Frames of bytes instead of JSON within JSON, and messages that are parsed when somebody looks at them, would reach the pipe.`,
+      ifMissed: `the Agent SDK parses each line once, from a pipe, and no more is done by a pipe with \`JSON.parse\`, which is ${speedRatio(pipe, agentSdk).toFixed(1)} times as fast: twice is out of reach for whoever parses every event on one core. Here a line is also read from the log twice, searched for secrets, put into a frame as JSON and taken out again. Frames of bytes instead of JSON within JSON, and messages that are parsed when somebody looks at them, would come nearer to the pipe.`,
     },
     {
       name: 'Event stream at 1,000 events/s: latency p50',
