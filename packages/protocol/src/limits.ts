@@ -15,8 +15,11 @@ export const LIMITS = {
   frameBytesMax: 8 * MIB,
   /** Deepest nesting of arrays and objects in a request. */
   nestingDepthMax: 64,
-  /** Log bytes in one `output` or `stderr` frame; control characters can grow sixfold in JSON and still fit a frame. */
-  outputFrameBytes: 128 * KIB,
+  /**
+   * Log bytes in one `output` or `stderr` frame; control characters can grow sixfold in JSON and still fit a frame. V8 puts a string of
+   * more than 128 KiB where it costs several times as much to make, so frames and what they are made from stay below that.
+   */
+  outputFrameBytes: 64 * KIB,
   /** Longest line that is delivered as one; a longer one is a `gap`. */
   lineBytesMax: 16 * MIB,
   /** Longest `result` text in an outcome; the rest is cut and `resultTruncated` is set. */

@@ -10,7 +10,7 @@ export function readEvents(source: Source, options: ReadOptions): AsyncGenerator
     onClose(() => reader.close());
     let judge = NEW_JUDGE;
     try {
-      for (let item = await reader.take(); item !== null; item = await reader.take()) {
+      for (let item = await reader.take(); item !== null; item = reader.takeNow() ?? (await reader.take())) {
         if (item.type !== 'line') yield item;
         else if (item.log === 'stderr') yield { type: 'stderr', line: item.line, cursor: item.cursor };
         else {

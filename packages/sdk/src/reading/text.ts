@@ -62,7 +62,7 @@ async function* readLines(source: Source, reader: Reader, onClose: OnClose): Asy
   const forget = onClose(() => reader.close());
   let judge = NEW_JUDGE;
   try {
-    for (let item = await reader.take(); item !== null; item = await reader.take()) {
+    for (let item = await reader.take(); item !== null; item = reader.takeNow() ?? (await reader.take())) {
       if (item.type === 'gap') refuseLoss(source, item);
       if (item.type !== 'line' || item.log !== 'stdout') continue;
       const step = judgeLine(judge, item);

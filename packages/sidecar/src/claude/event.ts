@@ -17,7 +17,7 @@ const eventSchema = z.object({
   subtype: lenient(z.string()),
   session_id: lenient(z.string().max(NAME_CHARS_MAX)),
   model: lenient(z.string().max(NAME_CHARS_MAX)),
-  parent_tool_use_id: lenient(z.string()),
+  parent_tool_use_id: lenient(z.string().nullable()),
   message: lenient(z.object({ model: lenient(z.string()), content: z.unknown() })),
   task_id: lenient(z.string()),
   is_backgrounded: lenient(z.boolean()),
@@ -53,7 +53,7 @@ const eventSchema = z.object({
 
 export type StreamEvent = z.infer<typeof eventSchema>;
 
-const blockSchema = z.union([
+const blockSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('tool_use'), id: z.string() }),
   z.object({ type: z.literal('tool_result'), tool_use_id: z.string() }),
   z.object({ type: z.literal('text'), text: z.string() }),

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EMPTY_REPORT } from '../core/outcome.js';
 import { answer, GOOD, hear, INIT, synthetic, toolResult, toolUse } from '../testing/stream.js';
-import { interpretLine, mayMatter, NEW_STREAM, type Reading, truncateUtf8 } from './interpret.js';
+import { interpretLine, linesThatMayMatter, NEW_STREAM, type Reading, truncateUtf8 } from './interpret.js';
 
 const report = (...events: (object | string)[]) => hear(events).state.report;
 const ANSWERED: Reading = { kind: 'answered' };
@@ -450,9 +450,12 @@ describe('a line', () => {
   it('that matters is never passed over for how its bytes look', () => {
     const limit = { type: 'rate_limit_event', rate_limit_info: {} };
     for (const event of [GOOD, INIT, answer('a'), toolUse('a'), toolResult('a'), limit]) {
-      for (const indent of [0, 2]) expect(mayMatter(Buffer.from(JSON.stringify(event, null, indent)))).toBe(true);
+      const line = JSON.stringify(event);
+      // With a space behind each colon and comma.
+      const spacedLine = JSON.stringify(event, null, 1).replaceAll(/\n */g, ' ');
+      expect(linesThatMayMatter(Buffer.from(`{}\n${line}\n${spacedLine}\n`))).toEqual([line, spacedLine]);
     }
-    expect(mayMatter(Buffer.from('{"type":"stream_event"}\n{"type":"control_request"}\n'))).toBe(false);
+    expect(linesThatMayMatter(Buffer.from('{"type":"stream_event"}\n{"type":"control_request"}\n'))).toEqual([]);
   });
 });
 

@@ -1,4 +1,5 @@
 import { LIMITS, type Outcome, type ReasonOf } from '@outrigger/protocol';
+import { markedLines } from '../core/marked-lines.js';
 import { EMPTY_REPORT, type RunReport } from '../core/outcome.js';
 import { blocksOf, isFlagged, parseEvent, type StreamEvent, textOf } from './event.js';
 import { classifyFailure, type FailureEvidence, isCredentialFailure, resetTimeInText } from './failures.js';
@@ -45,15 +46,15 @@ export const NEW_STREAM: StreamState = {
   retryAt: null,
 };
 
-/** A line without any of these cannot matter. */
-const MARKS = ['"assistant"', '"user"', '"system"', '"result"', '"rate_limit_event"'] as const;
+/** A line without it cannot matter. */
+const MARK = /"(?:assistant|user|system|result|rate_limit_event)"/g;
 /** A run that never closes its tools or tasks does not fill memory. */
 const OPEN_MAX = 1000;
 const ERROR_TEXT_CHARS_MAX = 2000;
 
-/** Whether a stretch of the stream can hold a line that means something; told without making it into text. */
-export function mayMatter(bytes: Buffer): boolean {
-  return MARKS.some((mark) => bytes.includes(mark));
+/** The lines of a stretch of the stream that can mean something; the others are never made into text. */
+export function linesThatMayMatter(bytes: Buffer): string[] {
+  return markedLines(bytes, MARK);
 }
 
 /** Takes one line of stdout in. A line that is not an event of the stream changes nothing. */
@@ -120,7 +121,7 @@ function refineCredentialFailure(reason: ReasonOf<'failed'>, state: StreamState)
 }
 
 function onAssistant(state: StreamState, event: StreamEvent): Interpretation {
-  const isFromSubagent = event.parent_tool_use_id !== undefined;
+  const isFromSubagent = event.parent_tool_use_id != null;
   if (isFlagged(event)) {
     // What fails a subagent is for the run itself to deal with.
     if (isFromSubagent) return { state, readings: [] };

@@ -6,7 +6,7 @@ import { type Lifecycle, type LifecycleEvent, newLifecycle } from '../core/lifec
 import { step } from '../core/lifecycle.js';
 import { buildOutcome, type RunReport } from '../core/outcome.js';
 import { classifyStderr } from './failures.js';
-import { interpretLine, mayMatter, NEW_STREAM, type Reading } from './interpret.js';
+import { interpretLine, linesThatMayMatter, NEW_STREAM, type Reading } from './interpret.js';
 
 const FOLDER = new URL('../../../../test/transcripts/', import.meta.url);
 const VERSIONS = ['1.0.128', '2.1.329'] as const;
@@ -155,7 +155,7 @@ function replay(recorded: Transcript, isNoticeHeard: boolean): { lifecycle: Life
   tell({ type: 'prepared', at: 0 });
   tell({ type: 'launched', at: 0 });
   for (const [at, line] of recorded.stdout.entries()) {
-    if (!mayMatter(Buffer.from(line))) continue;
+    if (linesThatMayMatter(Buffer.from(line)).length === 0) continue;
     const { state, readings } = interpretLine(stream, line);
     stream = state;
     for (const reading of readings) {

@@ -3,6 +3,11 @@ import { type Log } from './log.js';
 const CHUNK_BYTES = 64 * 1024;
 /** Read at one go before others get a turn. */
 const TURN_BYTES = 1024 * 1024;
+/**
+ * The same once the log has ended: a verdict waits for the rest, and not for ever. A run that had printed its result behind 300 MB was
+ * found to have none, as whoever followed its output had most of the time.
+ */
+const LAST_TURNS_BYTES = 4 * TURN_BYTES;
 const NEWLINE = 0x0a;
 
 /** One buffer for all followers: a chunk is dealt with before the next one is read. */
@@ -12,9 +17,10 @@ export interface FollowOptions {
   readonly log: Log;
   /** A longer line is passed over. */
   readonly lineBytesMax: number;
-  /** Whether bytes of the log can hold a line that matters; the others are never made into text. */
-  readonly mayMatter: (bytes: Buffer) => boolean;
-  readonly onLine: (line: string) => void;
+  /** Picks the lines to be handed on. */
+  readonly linesThatMayMatter: (bytes: Buffer) => readonly string[];
+  /** They were all in the log before this is called. */
+  readonly onLines: (lines: readonly string[]) => void;
   /** Called when all there was has been read. */
   readonly onCaughtUp: () => void;
   /** The log cannot be read: nothing more comes of it. */
@@ -47,7 +53,8 @@ export class LogFollower {
 
   #turn(): void {
     this.#scheduled = null;
-    for (let turnBytes = 0; turnBytes < TURN_BYTES;) {
+    const turnBytesMax = this.#options.log.end === null ? TURN_BYTES : LAST_TURNS_BYTES;
+    for (let turnBytes = 0; turnBytes < turnBytesMax;) {
       const bytes = this.#read();
       if (bytes === null) return;
       if (bytes === 0) {
@@ -82,8 +89,7 @@ export class LogFollower {
     this.#endLine();
 
     const lastEnd = bytes.lastIndexOf(NEWLINE);
-    const whole = bytes.subarray(firstEnd + 1, lastEnd);
-    if (this.#options.mayMatter(whole)) whole.toString().split('\n').forEach(this.#options.onLine);
+    this.#handOn(bytes.subarray(firstEnd + 1, lastEnd));
     this.#keep(bytes.subarray(lastEnd + 1));
   }
 
@@ -99,12 +105,14 @@ export class LogFollower {
   }
 
   #endLine(): void {
-    if (this.#partsBytes > 0) {
-      const line = Buffer.concat(this.#parts);
-      if (this.#options.mayMatter(line)) this.#options.onLine(line.toString());
-    }
+    if (this.#partsBytes > 0) this.#handOn(Buffer.concat(this.#parts));
     this.#isPassingOver = false;
     this.#forget();
+  }
+
+  #handOn(lines: Buffer): void {
+    const { linesThatMayMatter, onLines } = this.#options;
+    onLines(linesThatMayMatter(lines));
   }
 
   #forget(): void {

@@ -1,6 +1,6 @@
 import { LIMITS, type Log as LogName, type ReasonOf } from '@outrigger/protocol';
 import { classifyStderr } from '../claude/failures.js';
-import { interpretLine, mayMatter, NEW_STREAM, type Reading, type StreamState } from '../claude/interpret.js';
+import { interpretLine, linesThatMayMatter, NEW_STREAM, type Reading, type StreamState } from '../claude/interpret.js';
 import { monotonicMs } from '../clock.js';
 import { type RunReport } from '../core/outcome.js';
 import { type AttemptFiles } from '../state/folder.js';
@@ -60,8 +60,8 @@ export class Output {
     this.#follower = new LogFollower({
       log: this.stdout,
       lineBytesMax: LIMITS.lineBytesMax,
-      mayMatter,
-      onLine: (line) => this.#onLine(line),
+      linesThatMayMatter,
+      onLines: (lines) => this.#onLines(lines),
       onCaughtUp: () => this.#onCaughtUp(),
       onFailed: (error) => this.#onUnreadable(error),
     });
@@ -184,12 +184,15 @@ export class Output {
     this.#hooks.onOutputLimit(this.#lastWrittenAt());
   }
 
-  #onLine(line: string): void {
-    const { state, readings } = interpretLine(this.#stream, line);
-    this.#stream = state;
-    if (readings.length === 0) return;
-    const at = this.#writtenAt(this.stdout);
-    readings.forEach((reading) => this.#hooks.onReading(reading, at));
+  #onLines(lines: readonly string[]): void {
+    let at: number | null = null;
+    for (const line of lines) {
+      const { state, readings } = interpretLine(this.#stream, line);
+      this.#stream = state;
+      if (readings.length === 0) continue;
+      const writtenAt = (at ??= this.#writtenAt(this.stdout));
+      readings.forEach((reading) => this.#hooks.onReading(reading, writtenAt));
+    }
   }
 
   #onCaughtUp(): void {
