@@ -41,6 +41,11 @@ export class LogFollower {
     this.#options = options;
   }
 
+  /** How much of the log has been read, in bytes. */
+  get position(): number {
+    return this.#position;
+  }
+
   /** The log may have grown. */
   pump(): void {
     if (this.#scheduled === null && !this.#hasFailed) this.#turn();

@@ -10,8 +10,8 @@ import { LogFollower } from './follow.js';
 import { Log } from './log.js';
 import { type FolderWatch, watchFolder } from './watch.js';
 
-/** The last read before a verdict takes no longer than this, however much there is to read. */
-const LAST_READ_MS_MAX = 5000;
+/** The last read before a verdict is given up once it has not got on for this long: however much there is to read, it is read. */
+const LAST_READ_STALL_MS = 5000;
 /** How much of the end of stderr is looked at for why a run ended. */
 const STDERR_TAIL_BYTES = 8192;
 /** How much of the last line of stderr is quoted for a crash. */
@@ -128,11 +128,16 @@ export class Output {
     this.#checkLimit();
   }
 
-  /** Resolves when everything up to the fixed ends has been read, or that has taken too long. */
-  async readToEnds(): Promise<{ stderrFailure: ReasonOf<'failed'> | null; lastWords: string | null }> {
+  /** Resolves when everything up to the fixed ends has been read, or nothing more comes for so long. */
+  async readToEnds(
+    stallMs = LAST_READ_STALL_MS,
+  ): Promise<{ stderrFailure: ReasonOf<'failed'> | null; lastWords: string | null }> {
     const isRead = new Promise<void>((resolve) => (this.#resolveLastRead = resolve));
-    this.#follower.pump();
-    await waitAtMost(LAST_READ_MS_MAX, isRead);
+    for (let position = -1; position < this.#follower.position;) {
+      position = this.#follower.position;
+      this.#follower.pump();
+      await waitAtMost(stallMs, isRead);
+    }
     this.#follower.stop();
     const tail = this.stderr.tail(STDERR_TAIL_BYTES);
     const lastWords = tail.trim().split('\n').at(-1)?.trim().slice(0, LAST_WORDS_CHARS_MAX);
