@@ -51,6 +51,25 @@ const json = async (...args: string[]) =>
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 
+/** What `top --json` prints. */
+interface TopFrame {
+  at: number;
+  agents: { info: { agentId: string }; status: object | null }[];
+  unreached: string[];
+}
+/** Reads on to the next frame that is as wanted. */
+function watchFrames(top: ReturnType<typeof start>) {
+  const lines = top[Symbol.asyncIterator]();
+  return async (isWanted: (frame: TopFrame) => boolean): Promise<TopFrame> => {
+    for (;;) {
+      const { value, done } = await lines.next();
+      if (done === true) throw new Error('top has ended');
+      const frame = JSON.parse(String(value)) as TopFrame;
+      if (isWanted(frame)) return frame;
+    }
+  };
+}
+
 describe('outrigger run', () => {
   it('prints what the agent says, what happens to it beside that, and ends with 0', async () => {
     const { exitCode, stdout, stderr } = await outrigger('run', '--id', 'said', 'Say', 'this.');
@@ -206,15 +225,46 @@ describe('what an operator looks at', () => {
 
   it('is everything at once, until it is stopped', async () => {
     const top = start(['top', '--json', '--interval', '50ms']);
-    const frames: { agents: { status: { counts: { live: number } } }[] }[] = [];
-    for await (const line of top) {
-      frames.push(JSON.parse(String(line)) as (typeof frames)[number]);
-      if (frames.length === 3) top.kill('SIGINT');
-    }
+    const look = watchFrames(top);
+    const first = await look(() => true);
+    await look(({ at }) => at > first.at);
+    top.kill('SIGINT');
     expect(await top).toMatchObject({ exitCode: 0 });
-    expect(frames[0]).toMatchObject({ agents: [{ status: { counts: { maxExecutions: 2 } } }], unreached: [] });
+    expect(first).toMatchObject({ agents: [{ status: { counts: { maxExecutions: 2 } } }], unreached: [] });
     const { stdout } = await start(['top', '--once']);
     expect(stdout).toMatch(/^\d\d:\d\d:\d\dZ {2}1\/1 agents {2}0\/2 slots\n\nAGENT /);
+  });
+
+  it('goes on while an agent does not answer, has it again once it does, and ends at once all the same', async () => {
+    await using other = await startSidecar({ args: ['--agent-id=agent-8'] });
+    using awake = { [Symbol.dispose]: () => void other.process.kill('SIGCONT') };
+    const top = start(['top', '--json', '--interval', '20ms', '--url', `${sidecar.url},${other.url}`]);
+    const look = watchFrames(top);
+    const isWhole = ({ agents }: TopFrame) => agents.map(({ status }) => status !== null).join() === 'true,true';
+    await look(isWhole);
+    other.process.kill('SIGSTOP');
+    const isWithoutOther = ({ agents }: TopFrame) => agents.map(({ status }) => status !== null).join() === 'true,false';
+    await look(isWithoutOther);
+    awake[Symbol.dispose]();
+    await look(isWhole);
+    other.process.kill('SIGSTOP');
+    await look(isWithoutOther);
+    top.kill('SIGINT');
+    expect(await top).toMatchObject({ exitCode: 0 });
+  });
+
+  it('has an agent that was not there when it began', async () => {
+    await using before = await startSidecar();
+    const { url } = before;
+    await before.stop();
+    const top = start(['top', '--json', '--interval', '20ms', '--url', `${sidecar.url},${url}`]);
+    const look = watchFrames(top);
+    await look(({ agents, unreached }) => agents.length === 1 && unreached.join() === url);
+    await using other = await startSidecar({ args: [`--listen=${new URL(url).host}`] });
+    const frame = await look(({ unreached }) => unreached.length === 0);
+    expect(frame.agents.map(({ info }) => info.agentId)).toEqual(['agent-7', other.agentId]);
+    top.kill('SIGINT');
+    await top;
   });
 
   it('is explained by --help, for each command', async () => {

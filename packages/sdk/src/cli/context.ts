@@ -51,8 +51,8 @@ export function makeContext(
     addresses: () => readAddresses(flags, env),
     connect: async () => {
       const session = await openSession(readAddresses(flags, env));
-      for (const { url, error } of session.unreached) {
-        terminal.note(`outrigger: ${url}: ${describe(error)}`);
+      for (const { address, error } of session.unreached) {
+        terminal.note(`outrigger: ${address.url}: ${describe(error)}`);
         exit.code = exitCodeOfError(error);
       }
       return session;

@@ -1,24 +1,17 @@
-import { type ExecutionSummary } from '@outrigger/protocol';
-import { type AgentInfo, type AgentStatus } from '../agent.js';
 import { type RateLimit } from '../events.js';
 import { executionColumns } from './commands/ps.js';
 import { agentColumns } from './commands/status.js';
 import { layOut, truncate } from './table.js';
 import { type Terminal } from './terminal.js';
 import { formatDuration } from './values.js';
+import { type View } from './watch.js';
 
 /** What `outrigger top` shows at one moment. */
 export interface Frame {
   /** Epoch ms. */
   readonly at: number;
-  readonly agents: readonly {
-    readonly info: AgentInfo;
-    /** Null: it does not answer. */
-    readonly status: AgentStatus | null;
-    readonly executions: readonly ExecutionSummary[];
-    readonly limit?: RateLimit;
-  }[];
-  /** Addresses at which nobody was there from the beginning. */
+  readonly agents: readonly (View & { readonly limit?: RateLimit })[];
+  /** Addresses at which nobody was reached yet. */
   readonly unreached: readonly string[];
 }
 

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createLogUpdate } from 'log-update';
-import { type Agent } from '../../agent.js';
 import { type RateLimit } from '../../events.js';
 import { type Context } from '../context.js';
 import { type Session } from '../session.js';
 import { type Frame, layOutFrame } from '../top-frame.js';
+import { askAll, Watch } from '../watch.js';
 
 export interface TopFlags {
   /** Milliseconds between two looks. */
@@ -12,15 +12,24 @@ export interface TopFlags {
   once?: boolean;
 }
 
+/** How long an agent may take to answer, at least, before it is shown as silent. */
+const PATIENCE_MS_MIN = 1000;
+/** Where nobody looks again. */
+const PATIENCE_ONCE_MS = 10_000;
+
 /** Shows agents, slots, runs, holds and credentials as they change, until it is stopped. */
 export async function top(context: Context, { interval, once = false }: TopFlags): Promise<void> {
   await using session = await context.connect();
   const { terminal, stopping } = context;
   const limits = new Map<string, RateLimit>();
   session.fleet.on('rateLimit', (limit) => limits.set(limit.agentId, limit));
+  const watches = watchAll(session, stopping);
+  const patienceMs = once ? PATIENCE_ONCE_MS : Math.max(interval, PATIENCE_MS_MIN);
   const update = createLogUpdate(process.stdout, { showCursor: false });
   while (!stopping.aborted) {
-    const frame = await look(session, limits);
+    await askAll(watches, { patienceMs, stopping });
+    if (stopping.aborted) break;
+    const frame = frameOf(watches, limits);
     if (context.isJson) context.printJson(frame);
     else {
       const lines = layOutFrame(frame, terminal);
@@ -33,18 +42,19 @@ export async function top(context: Context, { interval, once = false }: TopFlags
   if (terminal.canRedraw && !once && !context.isJson) update.done();
 }
 
-async function look({ agents, unreached }: Session, limits: ReadonlyMap<string, RateLimit>): Promise<Frame> {
-  const views = await Promise.all(agents.map((agent) => lookAt(agent, limits.get(agent.id))));
-  return { at: Date.now(), agents: views, unreached: unreached.map(({ url }) => url) };
+/** Also those that were not there yet: they are tried again. */
+function watchAll({ fleet, agents, unreached }: Session, stopping: AbortSignal): Watch[] {
+  return [
+    ...agents.map((agent) => new Watch({ url: agent.id, agent, reach: () => Promise.resolve(agent) }, stopping)),
+    ...unreached.map(({ address }) => new Watch({ url: address.url, reach: () => fleet.connect(address) }, stopping)),
+  ];
 }
 
-/** An agent that does not answer just now is shown as such. */
-async function lookAt(agent: Agent, limit: RateLimit | undefined): Promise<Frame['agents'][number]> {
-  const { info } = agent;
-  try {
-    const [status, executions] = await Promise.all([agent.status(), agent.executions()]);
-    return { info, status, executions, ...(limit && { limit }) };
-  } catch {
-    return { info, status: null, executions: [] };
-  }
+function frameOf(watches: readonly Watch[], limits: ReadonlyMap<string, RateLimit>): Frame {
+  const agents = watches.flatMap(({ view }) => {
+    if (view === null) return [];
+    const limit = limits.get(view.info.agentId);
+    return [{ ...view, ...(limit && { limit }) }];
+  });
+  return { at: Date.now(), agents, unreached: watches.flatMap(({ url, view }) => (view === null ? [url] : [])) };
 }
