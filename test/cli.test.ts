@@ -62,9 +62,9 @@ function watchFrames(top: ReturnType<typeof start>) {
   const lines = top[Symbol.asyncIterator]();
   return async (isWanted: (frame: TopFrame) => boolean): Promise<TopFrame> => {
     for (;;) {
-      const { value, done } = await lines.next();
-      if (done === true) throw new Error('top has ended');
-      const frame = JSON.parse(String(value)) as TopFrame;
+      const next = await lines.next();
+      if (next.done === true) throw new Error('top has ended');
+      const frame = JSON.parse(String(next.value)) as TopFrame;
       if (isWanted(frame)) return frame;
     }
   };
@@ -243,7 +243,8 @@ describe('what an operator looks at', () => {
     const isWhole = ({ agents }: TopFrame) => agents.map(({ status }) => status !== null).join() === 'true,true';
     await look(isWhole);
     other.process.kill('SIGSTOP');
-    const isWithoutOther = ({ agents }: TopFrame) => agents.map(({ status }) => status !== null).join() === 'true,false';
+    const isWithoutOther = ({ agents }: TopFrame) =>
+      agents.map(({ status }) => status !== null).join() === 'true,false';
     await look(isWithoutOther);
     awake[Symbol.dispose]();
     await look(isWhole);

@@ -17,16 +17,20 @@ export interface Terminal {
 
 type Env = Readonly<Record<string, string | undefined>>;
 
+/** Of a terminal that does not say, or says 0, as those of `script` and of some CI do. */
+const COLUMNS_DEFAULT = 80;
+const ROWS_DEFAULT = 24;
+
 export function openTerminal({ stdout, stderr }: Pick<NodeJS.Process, 'stdout' | 'stderr'>, env: Env): Terminal {
   const isDumb = env['TERM'] === 'dumb';
   const asked = Number(env['COLUMNS']);
   return {
     get columns() {
       if (Number.isInteger(asked) && asked > 0) return asked;
-      return stdout.isTTY ? stdout.columns : Infinity;
+      return stdout.isTTY ? stdout.columns || COLUMNS_DEFAULT : Infinity;
     },
     get rows() {
-      return stdout.isTTY ? stdout.rows : Infinity;
+      return stdout.isTTY ? stdout.rows || ROWS_DEFAULT : Infinity;
     },
     canRedraw: stdout.isTTY && !isDumb,
     colors: picocolors.createColors(stdout.isTTY && !isDumb && (env['NO_COLOR'] ?? '') === ''),

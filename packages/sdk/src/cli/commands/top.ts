@@ -25,7 +25,7 @@ export async function top(context: Context, { interval, once = false }: TopFlags
   session.fleet.on('rateLimit', (limit) => limits.set(limit.agentId, limit));
   const watches = watchAll(session, stopping);
   const patienceMs = once ? PATIENCE_ONCE_MS : Math.max(interval, PATIENCE_MS_MIN);
-  const update = createLogUpdate(process.stdout, { showCursor: false });
+  const update = createLogUpdate(sized(process.stdout), { showCursor: false });
   while (!stopping.aborted) {
     await askAll(watches, { patienceMs, stopping });
     if (stopping.aborted) break;
@@ -40,6 +40,20 @@ export async function top(context: Context, { interval, once = false }: TopFlags
     await delay(interval, undefined, { signal: stopping }).catch(() => undefined);
   }
   if (terminal.canRedraw && !once && !context.isJson) update.done();
+}
+
+/** It shows nothing on a terminal that says it has 0 rows. */
+function sized(stream: NodeJS.WriteStream): NodeJS.WriteStream {
+  return {
+    isTTY: stream.isTTY,
+    write: stream.write.bind(stream),
+    get columns() {
+      return stream.columns || undefined;
+    },
+    get rows() {
+      return stream.rows || undefined;
+    },
+  } as NodeJS.WriteStream;
 }
 
 /** Also those that were not there yet: they are tried again. */
