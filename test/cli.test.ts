@@ -103,6 +103,7 @@ describe('outrigger run', () => {
     await expect.poll(() => json('ps')).toMatchObject([{ executionId: 'interrupted', state: 'running' }]);
     running.kill('SIGINT');
     const { exitCode, stderr } = await running;
+    expect(stderr).toContain('interrupted: cancelling; once more stops waiting for it');
     expect(stderr).toContain('interrupted: cancelled (requested)');
     expect(exitCode).toBe(6);
   });
@@ -112,7 +113,12 @@ describe('outrigger run', () => {
       exitCode: 4,
       stderr: expect.stringMatching(/^outrigger: agent_unreachable: .+$/) as string,
     });
-    expect(await outrigger('run', '--timeout', '3x', 'y')).toMatchObject({ exitCode: 2, stdout: '' });
+    expect(await outrigger('run', '--timeout', '3x', 'y')).toMatchObject({
+      ...{ exitCode: 2, stdout: '' },
+      stderr: expect.stringMatching(
+        /^outrigger: option '--timeout <time>' argument '3x' is invalid. 3x: .+$/,
+      ) as string,
+    });
     expect(await outrigger('run', ' ')).toMatchObject({ exitCode: 2, stderr: 'outrigger: the prompt is empty' });
     const unauthorized = await start(['ps'], { env: { OUTRIGGER_TOKEN: 'wrong' } });
     expect(unauthorized).toMatchObject({ exitCode: 4, stdout: '' });
@@ -275,7 +281,11 @@ describe('what an operator looks at', () => {
     expect(commands).toEqual(
       expect.arrayContaining(['run', 'ps', 'logs', 'cancel', 'drain', 'resume', 'swap', 'status', 'doctor', 'top']),
     );
-    expect(await outrigger('bogus')).toMatchObject({ exitCode: 2, stdout: '' });
+    expect((await outrigger('top', '--help')).stdout).toMatch(/--interval <time> .*\(default: 1s\)/);
+    expect(await outrigger('bogus')).toMatchObject({
+      ...{ exitCode: 2, stdout: '' },
+      stderr: expect.stringMatching(/^outrigger: unknown command 'bogus'/) as string,
+    });
     const { version } = JSON.parse(readFileSync(join(PACKAGE, 'package.json'), 'utf8')) as { version: string };
     expect(await outrigger('--version')).toMatchObject({ exitCode: 0, stdout: version });
   });

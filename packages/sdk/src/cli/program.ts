@@ -24,6 +24,8 @@ Examples:
   $ outrigger drain agent-7 --deadline 10m && ./replace agent-7
   $ OUTRIGGER_URL=wss://a:7411,wss://b:7411 outrigger top
 
+A time is a number with ms, s, m, h or d; a bare number is seconds.
+
 Exit codes:
 ${Object.values(EXIT_CODES)
   .map(({ code, means }) => `  ${code}  ${means}`)
@@ -48,6 +50,7 @@ export function makeProgram(parts: Parts, exit: Exit, version: string): Command 
     .exitOverride()
     .configureOutput({
       writeErr: (text) => parts.terminal.note(text.trimEnd()),
+      outputError: (text, write) => write(text.replace(/^error: /, 'outrigger: ')),
       writeOut: (text) => parts.terminal.print(text.trimEnd()),
       getOutHelpWidth: () => Math.min(100, parts.terminal.columns),
     });
@@ -56,7 +59,10 @@ export function makeProgram(parts: Parts, exit: Exit, version: string): Command 
 
   program
     .command('run')
-    .description('dispatch a run, print what it says, and end as it ends; ^C cancels it, ^C twice leaves it alone')
+    .description(
+      'dispatch a run, print what it says, and end as it ends; ^C cancels it, once more stops waiting. ' +
+        'One that is to go on without you is started with --detach',
+    )
     .argument('[prompt...]', 'what it is to do; - or nothing: read from standard input')
     .option('--id <id>', 'name of the run; the same one again follows the same run (default: a random one)')
     .option('--agent <id>', 'agent to run on (default: the one with the smallest share of its slots in use)')
@@ -111,7 +117,7 @@ export function makeProgram(parts: Parts, exit: Exit, version: string): Command 
     .description('let agents finish what they run, and start nothing new')
     .argument('[agent...]', 'agents (default: the only one)')
     .option('--all', 'every agent')
-    .option('--deadline <time>', 'how long what runs may go on', value(parseDurationMs), 10 * 60_000)
+    .addOption(duration('--deadline <time>', 'how long what runs may go on').default(10 * 60_000, '10m'))
     .option('--cancel', 'cancel what still runs then (default: it goes on, and the drain has failed)')
     .option('--ttl <time>', 'end the drain by itself after this time', value(parseDurationMs))
     .action((names: string[], flags: DrainFlags) => drain(context(), names, flags));
@@ -151,7 +157,7 @@ export function makeProgram(parts: Parts, exit: Exit, version: string): Command 
   program
     .command('top')
     .description('show agents, slots, runs, holds and credentials as they change; ^C ends it')
-    .option('--interval <time>', 'time between two looks', value(parseDurationMs), 1000)
+    .addOption(duration('--interval <time>', 'time between two looks').default(1000, '1s'))
     .option('--once', 'look once')
     .action((flags: TopFlags) => top(context(), flags));
 
@@ -164,6 +170,10 @@ export function makeProgram(parts: Parts, exit: Exit, version: string): Command 
     .action(() => conformance(context()));
 
   return program;
+}
+
+function duration(flags: string, description: string): Option {
+  return new Option(flags, description).argParser(value(parseDurationMs));
 }
 
 /** What commander reports in its own way when it cannot be read. */
