@@ -26,11 +26,11 @@ export async function ps(context: Context, { all = false }: { all?: boolean }): 
 export function executionColumns(nowMs: number): Column<PlacedExecution>[] {
   return [
     { title: 'EXECUTION', value: ({ executionId }) => executionId },
-    { title: 'STATE', value: stateOf },
+    { title: 'STATE', value: stateOf, isKept: true },
     { title: 'AGE', value: ({ acceptedAt }) => formatDuration(nowMs - acceptedAt) },
     { title: 'AGENT', value: ({ agentId }) => agentId },
     { title: 'ATTEMPT', value: ({ attempt }) => String(attempt) },
-    { title: 'LABELS', value: ({ labels }) => formatLabels(labels) },
+    { title: 'LABELS', value: ({ labels }) => formatLabels(labels), canBeCut: true },
   ];
 }
 

@@ -29,7 +29,7 @@ export function agentColumns(hasPreflight = false): Column<StandingAgent>[] {
   return [
     { title: 'AGENT', value: ({ info }) => info.agentId },
     { title: 'SLOTS', value: ({ status: { counts } }) => `${counts.live}/${counts.maxExecutions}` },
-    { title: 'STATE', value: ({ status: now }) => admissionOf(now) },
+    { title: 'STATE', value: ({ status: now }) => admissionOf(now), isKept: true },
     { title: 'CREDENTIAL', value: ({ status: now }) => credentialOf(now) },
     ...(hasPreflight ? [{ title: 'VERDICT', value: ({ status: now }: StandingAgent) => verdictOf(now) }] : []),
     { title: 'QUEUED', value: ({ status: { counts } }) => String(counts.queued) },
