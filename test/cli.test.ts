@@ -218,7 +218,7 @@ describe('what an operator looks at', () => {
   it.each([80, 40])('fits %d columns', async (columns) => {
     await outrigger('run', '-d', '--id', 'a-run-with-a-rather-long-name-of-its-own', '--label', 'team=a', HANGING);
     const env = { COLUMNS: String(columns), TERM: 'dumb' };
-    for (const args of [['ps'], ['status'], ['doctor'], ['top', '--once']]) {
+    for (const args of [['ps'], ['status'], ['doctor'], ['top', '--once'], ['--help']]) {
       const { stdout } = await start(args, { env });
       expect(String(stdout)).not.toContain('\u001b');
       const tooLong = String(stdout)

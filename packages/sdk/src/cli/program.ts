@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Help, InvalidArgumentError, Option } from 'commander';
 import { type Context, type Exit, type GlobalFlags, makeContext } from './context.js';
 import { cancel } from './commands/cancel.js';
 import { conformance } from './commands/conformance.js';
@@ -13,26 +13,43 @@ import { top, type TopFlags } from './commands/top.js';
 import { EXIT_CODES } from './exit-codes.js';
 import { type RunFlags } from './run-request.js';
 import { addOne, parseCount, parseDurationMs, parseList, parseMoment, parsePair } from './values.js';
+import { wrap } from './wrap.js';
 
 type Parts = Pick<Context, 'terminal' | 'env' | 'stdin' | 'stopping'>;
 
-const EXAMPLES = `
-Examples:
-  $ outrigger run "Fix the failing test" --allowed-tools Bash,Edit
-  $ outrigger ps && outrigger logs -f job-123
-  $ outrigger swap --id team-b --file /run/secrets/team-b
-  $ outrigger drain agent-7 --deadline 10m && ./replace agent-7
-  $ OUTRIGGER_URL=wss://a:7411,wss://b:7411 outrigger top
+const EXAMPLES = [
+  'outrigger run "Fix the failing test" --allowed-tools Bash,Edit',
+  'outrigger ps && outrigger logs -f job-123',
+  'outrigger swap --id team-b --file /run/secrets/team-b',
+  'outrigger drain agent-7 --deadline 10m && ./replace agent-7',
+  'OUTRIGGER_URL=wss://a:7411,wss://b:7411 outrigger top',
+];
 
-A time is a number with ms, s, m, h or d; a bare number is seconds.
+/** What follows the options. */
+function epilogue(width: number): string {
+  return [
+    ...['', 'Examples:'],
+    ...EXAMPLES.flatMap((line) => wrap(line, { width, indent: 6, lead: '  $ ' })),
+    ...['', ...wrap('A time is a number with ms, s, m, h or d; a bare number is seconds.', { width, indent: 0 })],
+    ...['', 'Exit codes:'],
+    ...Object.values(EXIT_CODES).flatMap(({ code, means }) => wrap(means, { width, indent: 5, lead: `  ${code}  ` })),
+  ].join('\n');
+}
 
-Exit codes:
-${Object.values(EXIT_CODES)
-  .map(({ code, means }) => `  ${code}  ${means}`)
-  .join('\n')}`;
+/** Narrower than this, what a thing does stands below its name. */
+const BESIDE_WIDTH_MIN = 70;
+
+/** Commander breaks no line where there is little room. */
+function formatItem(this: Help, ...[term, termWidth, description, helper]: Parameters<Help['formatItem']>): string {
+  const { helpWidth: width = 80 } = helper;
+  if (width >= BESIDE_WIDTH_MIN) return Help.prototype.formatItem.call(helper, term, termWidth, description, helper);
+  const below = description === '' ? [] : wrap(description, { width, indent: 6 });
+  return [...wrap(term, { width, indent: 6, lead: '  ' }), ...below].join('\n');
+}
 
 /** The command line, as commander has it. */
 export function makeProgram(parts: Parts, exit: Exit, version: string): Command {
+  const helpWidth = () => Math.min(100, parts.terminal.columns);
   const program = new Command('outrigger')
     .description('Looks at agents and their runs, and tells them what to do.')
     .version(version)
@@ -45,14 +62,14 @@ export function makeProgram(parts: Parts, exit: Exit, version: string): Command 
     .option('--ca <file>', 'certificates to trust for wss:, as PEM')
     .option('--insecure', 'allow ws: to other machines, which sends the token in the clear')
     .option('--json', 'print JSON, one object a line')
-    .configureHelp({ showGlobalOptions: true })
-    .addHelpText('after', EXAMPLES)
+    .configureHelp({ showGlobalOptions: true, formatItem })
+    .addHelpText('after', () => epilogue(helpWidth()))
     .exitOverride()
     .configureOutput({
       writeErr: (text) => parts.terminal.note(text.trimEnd()),
       outputError: (text, write) => write(text.replace(/^error: /, 'outrigger: ')),
       writeOut: (text) => parts.terminal.print(text.trimEnd()),
-      getOutHelpWidth: () => Math.min(100, parts.terminal.columns),
+      getOutHelpWidth: helpWidth,
     });
   /** What a command works with. */
   const context = () => makeContext(program.opts<GlobalFlags>(), parts, exit);
