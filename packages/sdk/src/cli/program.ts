@@ -173,7 +173,7 @@ export function makeProgram(parts: Parts, exit: Exit, version: string): Command 
 
   program
     .command('top')
-    .description('show agents, slots, runs, holds and credentials as they change; ^C ends it')
+    .description('show agents, slots, runs, holds and credentials as they change; q or ^C ends it')
     .addOption(duration('--interval <time>', 'time between two looks').default(1000, '1s'))
     .option('--once', 'look once')
     .action((flags: TopFlags) => top(context(), flags));

@@ -1,5 +1,5 @@
 import { type RateLimit } from '../events.js';
-import { executionColumns } from './commands/ps.js';
+import { executionColumns, type PlacedExecution } from './commands/ps.js';
 import { agentColumns } from './commands/status.js';
 import { layOut, truncate } from './table.js';
 import { type Terminal } from './terminal.js';
@@ -24,7 +24,8 @@ export function layOutFrame(
   const silent = agents.filter(({ status }) => status === null).map(({ info }) => info.agentId);
   const executions = agents
     .flatMap(({ info, executions: listed }) => listed.map((each) => ({ ...each, agentId: info.agentId })))
-    .filter(({ state }) => state !== 'ended');
+    .filter(({ state }) => state !== 'ended')
+    .toSorted((a, b) => rankOf(a) - rankOf(b));
   const live = sum(present.map(({ status }) => status.counts.live));
   const slots = sum(present.map(({ status }) => status.counts.maxExecutions));
   const held = executions.filter(({ state }) => state === 'held').length;
@@ -44,6 +45,11 @@ export function layOutFrame(
   const above = [colors.bold(truncate(head, columns)), '', colors.dim(agentTitle), ...agentLines, ...missing];
   const below = executions.length === 0 ? ['', 'nothing runs'] : ['', colors.dim(title), ...lines];
   return cut([...above, ...below], rows);
+}
+
+/** What somebody may have to look at comes first; among its like, the oldest. */
+function rankOf({ state }: PlacedExecution): number {
+  return state === 'held' ? 0 : state === 'queued' ? 2 : 1;
 }
 
 interface Present {

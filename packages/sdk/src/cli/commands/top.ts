@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createLogUpdate } from 'log-update';
 import { type RateLimit } from '../../events.js';
 import { type Context } from '../context.js';
+import { onQuitKey } from '../quit-key.js';
 import { type Session } from '../session.js';
 import { type Frame, layOutFrame } from '../top-frame.js';
 import { askAll, Watch } from '../watch.js';
@@ -20,31 +21,34 @@ const PATIENCE_ONCE_MS = 10_000;
 /** Shows agents, slots, runs, holds and credentials as they change, until it is stopped. */
 export async function top(context: Context, { interval, once = false }: TopFlags): Promise<void> {
   await using session = await context.connect();
-  const { terminal, stopping } = context;
+  const { terminal, stdin } = context;
+  const isOnScreen = terminal.canRedraw && !once && !context.isJson;
+  const leaving = new AbortController();
+  const stopping = AbortSignal.any([context.stopping, leaving.signal]);
+  const isOver = () => stopping.aborted;
+  using _keys = isOnScreen && stdin.isTTY ? onQuitKey(stdin, () => leaving.abort()) : null;
   const limits = new Map<string, RateLimit>();
   session.fleet.on('rateLimit', (limit) => limits.set(limit.agentId, limit));
   const watches = watchAll(session, stopping);
   const patienceMs = once ? PATIENCE_ONCE_MS : Math.max(interval, PATIENCE_MS_MIN);
   const update = createLogUpdate(sized(process.stdout), { showCursor: false });
-  while (!stopping.aborted) {
-    await askAll(watches, { patienceMs, stopping });
-    if (stopping.aborted) break;
-    const frame = frameOf(watches, limits);
+  const show = (frame: Frame) => {
     if (context.isJson) context.printJson(frame);
-    else {
-      const lines = layOutFrame(frame, terminal);
-      if (terminal.canRedraw && !once) update(lines.join('\n'));
-      else terminal.print(lines.join('\n'));
-    }
+    else (isOnScreen ? update : terminal.print)(layOutFrame(frame, terminal).join('\n'));
+  };
+  while (!isOver()) {
+    await askAll(watches, { patienceMs, stopping });
+    if (isOver()) break;
+    show(frameOf(watches, limits));
     if (once) break;
     await delay(interval, undefined, { signal: stopping }).catch(() => undefined);
   }
-  if (terminal.canRedraw && !once && !context.isJson) update.done();
+  if (isOnScreen) update.done();
 }
 
 /** It shows nothing on a terminal that says it has 0 rows. */
 function sized(stream: NodeJS.WriteStream): NodeJS.WriteStream {
-  return {
+  const size = {
     isTTY: stream.isTTY,
     write: stream.write.bind(stream),
     get columns() {
@@ -53,7 +57,8 @@ function sized(stream: NodeJS.WriteStream): NodeJS.WriteStream {
     get rows() {
       return stream.rows || undefined;
     },
-  } as NodeJS.WriteStream;
+  };
+  return size as Partial<NodeJS.WriteStream> as NodeJS.WriteStream;
 }
 
 /** Also those that were not there yet: they are tried again. */
