@@ -203,7 +203,7 @@ describe('what an operator looks at', () => {
     expect(both.stdout).toMatch(/^AGENT +SLOTS +STATE .*\nagent-7 +0\/2 +ready +\S+@\d+ /);
     expect(both.stderr).toMatch(/^outrigger: ws:\/\/127.0.0.1:1: agent_unreachable: /);
     expect(both.exitCode).toBe(4);
-    expect(await json('status')).toMatchObject([{ agentId: 'agent-7', counts: { maxExecutions: 2 } }]);
+    expect(await json('status')).toMatchObject([{ agentId: 'agent-7', held: 0, counts: { maxExecutions: 2 } }]);
   });
 
   it('is what doctor finds, with advice', async () => {

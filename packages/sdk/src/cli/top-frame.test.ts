@@ -35,6 +35,26 @@ describe('what top shows', () => {
     expect(show({ agents }, 9).slice(-2)).toEqual([expect.stringMatching(/^is-held /), 'and 3 more lines']);
   });
 
+  it('calls no agent ready that holds runs, and says how much longer they wait', () => {
+    const hold = { reason: 'auth_expired', generation: 1, message: 'no', until: NOW + 240_000 } as const;
+    const lines = show({ agents: [{ info, status, executions: [{ ...execution('is-held', 'held'), hold }] }] });
+    expect(lines[0]).toContain('1 held');
+    expect(lines[3]).toMatch(/^a +3\/4 +held 1 +team-a@1 /);
+    expect(lines.slice(5)).toEqual([
+      'EXECUTION  STATE              LEFT  AGE  AGENT  ATTEMPT  LABELS',
+      'is-held    held auth_expired  4m    1m   a      1',
+    ]);
+  });
+
+  it('calls a drain failed, not the agent, whose deadline has passed', () => {
+    const drain: AgentStatus['drain'] = {
+      ...{ drainId: 'd', startedAt: 0, deadlineAt: 1, isFinal: false, remaining: [], remainingCount: 1 },
+      ...{ state: 'failed', atDeadline: 'leave' },
+    };
+    const lines = show({ agents: [{ info, status: { ...status, drain }, executions: [] }] });
+    expect(lines[3]).toMatch(/^a +3\/4 +drain failed /);
+  });
+
   it('says who does not answer', () => {
     const silent = [{ info, status: null, executions: [] }];
     expect(show({ agents: silent, unreached: ['ws://x'] })).toEqual(

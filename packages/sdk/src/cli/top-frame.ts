@@ -1,6 +1,6 @@
 import { type RateLimit } from '../events.js';
 import { executionColumns, type PlacedExecution } from './commands/ps.js';
-import { agentColumns } from './commands/status.js';
+import { agentColumns, countHeld } from './commands/status.js';
 import { layOut, truncate } from './table.js';
 import { type Terminal } from './terminal.js';
 import { formatDuration } from './values.js';
@@ -20,7 +20,7 @@ export function layOutFrame(
   { at, agents, unreached }: Frame,
   { columns, rows, colors }: Pick<Terminal, 'columns' | 'rows' | 'colors'>,
 ): string[] {
-  const present = agents.flatMap(({ info, status, limit }) => (status === null ? [] : [{ info, status, limit }]));
+  const present = agents.flatMap(({ status, ...agent }) => (status === null ? [] : [{ ...agent, status }]));
   const silent = agents.filter(({ status }) => status === null).map(({ info }) => info.agentId);
   const executions = agents
     .flatMap(({ info, executions: listed }) => listed.map((each) => ({ ...each, agentId: info.agentId })))
@@ -28,7 +28,7 @@ export function layOutFrame(
     .toSorted((a, b) => rankOf(a) - rankOf(b));
   const live = sum(present.map(({ status }) => status.counts.live));
   const slots = sum(present.map(({ status }) => status.counts.maxExecutions));
-  const held = executions.filter(({ state }) => state === 'held').length;
+  const held = countHeld({ executions });
   const head = [
     `${new Date(at).toISOString().slice(11, 19)}Z`,
     `${present.length}/${agents.length + unreached.length} agents`,
@@ -40,7 +40,7 @@ export function layOutFrame(
     present,
     columns,
   );
-  const [title = '', ...lines] = layOut(executionColumns(at), executions, columns);
+  const [title = '', ...lines] = layOut(executionColumns(executions, at), executions, columns);
   const missing = [...silent, ...unreached].map((name) => colors.red(truncate(`${name} does not answer`, columns)));
   const above = [colors.bold(truncate(head, columns)), '', colors.dim(agentTitle), ...agentLines, ...missing];
   const below = executions.length === 0 ? ['', 'nothing runs'] : ['', colors.dim(title), ...lines];
@@ -52,13 +52,9 @@ function rankOf({ state }: PlacedExecution): number {
   return state === 'held' ? 0 : state === 'queued' ? 2 : 1;
 }
 
-interface Present {
-  readonly limit: RateLimit | undefined;
-}
-
 /** The fullest window of the credential's limits. */
 function used(nowMs: number) {
-  return ({ limit }: Present): string => {
+  return ({ limit }: { limit?: RateLimit }): string => {
     const windows = Object.entries(limit?.windows ?? {});
     const [fullest] = windows.sort(([, a], [, b]) => (b.utilization ?? 0) - (a.utilization ?? 0));
     if (fullest === undefined) return '-';
