@@ -1,4 +1,3 @@
-import { type OutriggerError } from '@outrigger/protocol';
 import picocolors from 'picocolors';
 
 /** Where a command writes to. */
@@ -8,6 +7,8 @@ export interface Terminal {
   readonly rows: number;
   /** Whether lines that were written can be replaced. */
   readonly canRedraw: boolean;
+  /** Whether somebody sees what is noted. */
+  readonly isWatched: boolean;
   readonly colors: ReturnType<typeof picocolors.createColors>;
   /** For what was asked for, a line or several. */
   readonly print: (text: string) => void;
@@ -32,17 +33,10 @@ export function openTerminal({ stdout, stderr }: Pick<NodeJS.Process, 'stdout' |
     get rows() {
       return stdout.isTTY ? stdout.rows || ROWS_DEFAULT : Infinity;
     },
+    isWatched: stderr.isTTY,
     canRedraw: stdout.isTTY && !isDumb,
     colors: picocolors.createColors(stdout.isTTY && !isDumb && (env['NO_COLOR'] ?? '') === ''),
     print: (text) => void stdout.write(`${text}\n`),
     note: (text) => void stderr.write(`${text}\n`),
   };
-}
-
-/** One line that says what went wrong, by the code that documents have an entry for. */
-export function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const { code } = error as Partial<OutriggerError>;
-  const message = error.message.replace(/\s*\n\s*/g, ' ');
-  return typeof code === 'string' && !message.startsWith(code) ? `${code}: ${message}` : message;
 }
