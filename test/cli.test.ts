@@ -121,7 +121,10 @@ describe('outrigger run', () => {
     });
     expect(await outrigger('run', ' ')).toMatchObject({ exitCode: 2, stderr: 'outrigger: the prompt is empty' });
     const unauthorized = await start(['ps'], { env: { OUTRIGGER_TOKEN: 'wrong' } });
-    expect(unauthorized).toMatchObject({ exitCode: 4, stdout: '' });
+    expect(unauthorized).toMatchObject({
+      ...{ exitCode: 4, stdout: '' },
+      stderr: expect.stringMatching(/^outrigger: unauthorized: .*; the token came from OUTRIGGER_TOKEN$/) as string,
+    });
     const without = await start(['ps'], { env: { OUTRIGGER_TOKEN: '' } });
     expect(without.stderr).toMatch(/^outrigger: there is no control token: .+$/);
     expect(without.exitCode).toBe(2);
@@ -272,6 +275,15 @@ describe('what an operator looks at', () => {
     expect(frame.agents.map(({ info }) => info.agentId)).toEqual(['agent-7', other.agentId]);
     top.kill('SIGINT');
     await top;
+  });
+
+  it('is what conformance could not check of an agent that has work, which fails it with --strict', async () => {
+    await outrigger('run', '-d', '--id', 'work', HANGING);
+    const { exitCode, stdout } = await outrigger('conformance', '--strict');
+    expect(stdout).toMatch(/\n- drain\.refuses\n {4}\S.*\n {4}\S.*\n/);
+    expect(stdout).toMatch(/: \d+ passed, 0 failed, [1-9] skipped$/);
+    expect(exitCode).toBe(1);
+    await outrigger('cancel', 'work');
   });
 
   it('is explained by --help, for each command', async () => {

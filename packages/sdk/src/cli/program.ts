@@ -184,7 +184,8 @@ export function makeProgram(parts: Parts, exit: Exit, version: string): Command 
       'check that a sidecar keeps to the protocol, at the cost of one short run; on one that nobody else is connected to, ' +
         'as others could take what it asks for, and one that ignores ifGeneration would be left with a made-up credential',
     )
-    .action(() => conformance(context()));
+    .option('--strict', 'fail also where something could not be checked')
+    .action((flags: { strict?: boolean }) => conformance(context(), flags));
 
   return program;
 }
