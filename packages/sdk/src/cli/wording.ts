@@ -12,6 +12,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   permissionMode: '--permission-mode',
   onCredentialFailure: '--on-credential-failure',
   whenBusy: '--when-busy',
+  executionId: '--id',
   ifGeneration: '--if-generation',
   'insecure: true': '--insecure',
 };
@@ -23,6 +24,7 @@ const BY_CODE: Readonly<Record<string, (data: Readonly<Record<string, unknown>>)
     typeof executionId === 'string'
       ? `no agent that was reached knows ${executionId}; its outcome may have been taken, see outrigger ps --all`
       : null,
+  already_connected: () => 'another address that was given leads to the same agent',
 };
 
 /** A message for SDK users, with the flags of the command line. */
