@@ -32,12 +32,14 @@ export async function logs(context: Context, executionId: string, flags: LogsFla
   await Promise.race(ends);
   // Somebody would take it for a fault.
   const isOdd = printedCount === 0 && terminal.isWatched && !context.isJson && flags.follow !== true;
-  if (isOdd) terminal.note(`outrigger: ${execution.id} ${describeSilence(flags)}`);
+  if (isOdd) terminal.note(`outrigger: ${execution.id} ${describeSilence(flags, isOver)}`);
 }
 
-function describeSilence({ raw, stderr }: LogsFlags): string {
+function describeSilence({ raw, stderr }: LogsFlags, isOver: boolean): string {
   if (stderr === true) return 'has printed nothing on its standard error';
-  return raw === true ? 'has printed nothing' : 'has said nothing; --raw shows what else it has printed';
+  if (raw === true) return 'has printed nothing';
+  // What it says is text once its message is known to count.
+  return `has said nothing${isOver ? '' : ' that is complete'}; --raw shows all that it has printed`;
 }
 
 type Say = (text: string) => void;
