@@ -274,7 +274,7 @@ describe('what an operator looks at', () => {
     const frame = await look(({ unreached }) => unreached.length === 0);
     expect(frame.agents.map(({ info }) => info.agentId)).toEqual(['agent-7', other.agentId]);
     top.kill('SIGINT');
-    await top;
+    expect(await top).toMatchObject({ exitCode: 0 });
   });
 
   it('is what conformance could not check of an agent that has work, which fails it with --strict', async () => {

@@ -44,6 +44,8 @@ export async function top(context: Context, { interval, once = false }: TopFlags
     await delay(interval, undefined, { signal: stopping }).catch(() => undefined);
   }
   if (isOnScreen) update.done();
+  // Who was away when it began may have come.
+  if (watches.every(({ isSilent }) => !isSilent)) context.exitWith('ok');
 }
 
 /** It shows nothing on a terminal that says it has 0 rows. */
