@@ -51,6 +51,25 @@ const json = async (...args: string[]) =>
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 
+/** What `top --json` prints. */
+interface TopFrame {
+  at: number;
+  agents: { info: { agentId: string }; status: object | null }[];
+  unreached: string[];
+}
+/** Reads on to the next frame that is as wanted. */
+function watchFrames(top: ReturnType<typeof start>) {
+  const lines = top[Symbol.asyncIterator]();
+  return async (isWanted: (frame: TopFrame) => boolean): Promise<TopFrame> => {
+    for (;;) {
+      const next = await lines.next();
+      if (next.done === true) throw new Error('top has ended');
+      const frame = JSON.parse(String(next.value)) as TopFrame;
+      if (isWanted(frame)) return frame;
+    }
+  };
+}
+
 describe('outrigger run', () => {
   it('prints what the agent says, what happens to it beside that, and ends with 0', async () => {
     const { exitCode, stdout, stderr } = await outrigger('run', '--id', 'said', 'Say', 'this.');
@@ -84,6 +103,7 @@ describe('outrigger run', () => {
     await expect.poll(() => json('ps')).toMatchObject([{ executionId: 'interrupted', state: 'running' }]);
     running.kill('SIGINT');
     const { exitCode, stderr } = await running;
+    expect(stderr).toContain('interrupted: cancelling; once more stops waiting for it');
     expect(stderr).toContain('interrupted: cancelled (requested)');
     expect(exitCode).toBe(6);
   });
@@ -93,10 +113,18 @@ describe('outrigger run', () => {
       exitCode: 4,
       stderr: expect.stringMatching(/^outrigger: agent_unreachable: .+$/) as string,
     });
-    expect(await outrigger('run', '--timeout', '3x', 'y')).toMatchObject({ exitCode: 2, stdout: '' });
+    expect(await outrigger('run', '--timeout', '3x', 'y')).toMatchObject({
+      ...{ exitCode: 2, stdout: '' },
+      stderr: expect.stringMatching(
+        /^outrigger: option '--timeout <time>' argument '3x' is invalid. 3x: .+$/,
+      ) as string,
+    });
     expect(await outrigger('run', ' ')).toMatchObject({ exitCode: 2, stderr: 'outrigger: the prompt is empty' });
     const unauthorized = await start(['ps'], { env: { OUTRIGGER_TOKEN: 'wrong' } });
-    expect(unauthorized).toMatchObject({ exitCode: 4, stdout: '' });
+    expect(unauthorized).toMatchObject({
+      ...{ exitCode: 4, stdout: '' },
+      stderr: expect.stringMatching(/^outrigger: unauthorized: .*; the token came from OUTRIGGER_TOKEN$/) as string,
+    });
     const without = await start(['ps'], { env: { OUTRIGGER_TOKEN: '' } });
     expect(without.stderr).toMatch(/^outrigger: there is no control token: .+$/);
     expect(without.exitCode).toBe(2);
@@ -178,7 +206,7 @@ describe('what an operator looks at', () => {
     expect(both.stdout).toMatch(/^AGENT +SLOTS +STATE .*\nagent-7 +0\/2 +ready +\S+@\d+ /);
     expect(both.stderr).toMatch(/^outrigger: ws:\/\/127.0.0.1:1: agent_unreachable: /);
     expect(both.exitCode).toBe(4);
-    expect(await json('status')).toMatchObject([{ agentId: 'agent-7', counts: { maxExecutions: 2 } }]);
+    expect(await json('status')).toMatchObject([{ agentId: 'agent-7', held: 0, counts: { maxExecutions: 2 } }]);
   });
 
   it('is what doctor finds, with advice', async () => {
@@ -193,7 +221,7 @@ describe('what an operator looks at', () => {
   it.each([80, 40])('fits %d columns', async (columns) => {
     await outrigger('run', '-d', '--id', 'a-run-with-a-rather-long-name-of-its-own', '--label', 'team=a', HANGING);
     const env = { COLUMNS: String(columns), TERM: 'dumb' };
-    for (const args of [['ps'], ['status'], ['doctor'], ['top', '--once']]) {
+    for (const args of [['ps'], ['status'], ['doctor'], ['top', '--once'], ['--help']]) {
       const { stdout } = await start(args, { env });
       expect(String(stdout)).not.toContain('\u001b');
       const tooLong = String(stdout)
@@ -206,15 +234,56 @@ describe('what an operator looks at', () => {
 
   it('is everything at once, until it is stopped', async () => {
     const top = start(['top', '--json', '--interval', '50ms']);
-    const frames: { agents: { status: { counts: { live: number } } }[] }[] = [];
-    for await (const line of top) {
-      frames.push(JSON.parse(String(line)) as (typeof frames)[number]);
-      if (frames.length === 3) top.kill('SIGINT');
-    }
+    const look = watchFrames(top);
+    const first = await look(() => true);
+    await look(({ at }) => at > first.at);
+    top.kill('SIGINT');
     expect(await top).toMatchObject({ exitCode: 0 });
-    expect(frames[0]).toMatchObject({ agents: [{ status: { counts: { maxExecutions: 2 } } }], unreached: [] });
+    expect(first).toMatchObject({ agents: [{ status: { counts: { maxExecutions: 2 } } }], unreached: [] });
     const { stdout } = await start(['top', '--once']);
     expect(stdout).toMatch(/^\d\d:\d\d:\d\dZ {2}1\/1 agents {2}0\/2 slots\n\nAGENT /);
+  });
+
+  it('goes on while an agent does not answer, has it again once it does, and ends at once all the same', async () => {
+    await using other = await startSidecar({ args: ['--agent-id=agent-8'] });
+    using awake = { [Symbol.dispose]: () => void other.process.kill('SIGCONT') };
+    const top = start(['top', '--json', '--interval', '20ms', '--url', `${sidecar.url},${other.url}`]);
+    const look = watchFrames(top);
+    const isWhole = ({ agents }: TopFrame) => agents.map(({ status }) => status !== null).join() === 'true,true';
+    await look(isWhole);
+    other.process.kill('SIGSTOP');
+    const isWithoutOther = ({ agents }: TopFrame) =>
+      agents.map(({ status }) => status !== null).join() === 'true,false';
+    await look(isWithoutOther);
+    awake[Symbol.dispose]();
+    await look(isWhole);
+    other.process.kill('SIGSTOP');
+    await look(isWithoutOther);
+    top.kill('SIGINT');
+    expect(await top).toMatchObject({ exitCode: 0 });
+  });
+
+  it('has an agent that was not there when it began', async () => {
+    await using before = await startSidecar();
+    const { url } = before;
+    await before.stop();
+    const top = start(['top', '--json', '--interval', '20ms', '--url', `${sidecar.url},${url}`]);
+    const look = watchFrames(top);
+    await look(({ agents, unreached }) => agents.length === 1 && unreached.join() === url);
+    await using other = await startSidecar({ args: [`--listen=${new URL(url).host}`] });
+    const frame = await look(({ unreached }) => unreached.length === 0);
+    expect(frame.agents.map(({ info }) => info.agentId)).toEqual(['agent-7', other.agentId]);
+    top.kill('SIGINT');
+    expect(await top).toMatchObject({ exitCode: 0 });
+  });
+
+  it('is what conformance could not check of an agent that has work, which fails it with --strict', async () => {
+    await outrigger('run', '-d', '--id', 'work', HANGING);
+    const { exitCode, stdout } = await outrigger('conformance', '--strict');
+    expect(stdout).toMatch(/\n- drain\.refuses\n {4}\S.*\n {4}\S.*\n/);
+    expect(stdout).toMatch(/: \d+ passed, 0 failed, [1-9] skipped$/);
+    expect(exitCode).toBe(1);
+    await outrigger('cancel', 'work');
   });
 
   it('is explained by --help, for each command', async () => {
@@ -224,7 +293,11 @@ describe('what an operator looks at', () => {
     expect(commands).toEqual(
       expect.arrayContaining(['run', 'ps', 'logs', 'cancel', 'drain', 'resume', 'swap', 'status', 'doctor', 'top']),
     );
-    expect(await outrigger('bogus')).toMatchObject({ exitCode: 2, stdout: '' });
+    expect((await outrigger('top', '--help')).stdout).toMatch(/--interval <time> .*\(default: 1s\)/);
+    expect(await outrigger('bogus')).toMatchObject({
+      ...{ exitCode: 2, stdout: '' },
+      stderr: expect.stringMatching(/^outrigger: unknown command 'bogus'/) as string,
+    });
     const { version } = JSON.parse(readFileSync(join(PACKAGE, 'package.json'), 'utf8')) as { version: string };
     expect(await outrigger('--version')).toMatchObject({ exitCode: 0, stdout: version });
   });

@@ -3,7 +3,8 @@ import { type ConnectOptions } from '../fleet.js';
 import { type AddressFlags, readAddresses } from './addresses.js';
 import { EXIT_CODES, exitCodeOfError, exitCodeOfStatus } from './exit-codes.js';
 import { openSession, type Session } from './session.js';
-import { describe, type Terminal } from './terminal.js';
+import { type Terminal } from './terminal.js';
+import { describe } from './wording.js';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -34,6 +35,8 @@ export interface Context {
 /** How a command ended. */
 export interface Exit {
   code: number;
+  /** Where the control token came from, once it was read. */
+  tokenFrom?: string;
 }
 
 export function makeContext(
@@ -42,17 +45,22 @@ export function makeContext(
   exit: Exit,
 ): Context {
   const { terminal, env } = parts;
+  const addresses = () => {
+    const { addresses: read, tokenFrom } = readAddresses(flags, env);
+    exit.tokenFrom = tokenFrom;
+    return read;
+  };
   return {
     ...parts,
     isJson: flags.json ?? false,
     printJson: (value) => terminal.print(JSON.stringify(value)),
     exitWith: (name) => void (exit.code = EXIT_CODES[name].code),
     exitWithStatus: (status) => void (exit.code = exitCodeOfStatus(status)),
-    addresses: () => readAddresses(flags, env),
+    addresses,
     connect: async () => {
-      const session = await openSession(readAddresses(flags, env));
-      for (const { url, error } of session.unreached) {
-        terminal.note(`outrigger: ${url}: ${describe(error)}`);
+      const session = await openSession(addresses());
+      for (const { address, error } of session.unreached) {
+        terminal.note(`outrigger: ${address.url}: ${describe(error, exit)}`);
         exit.code = exitCodeOfError(error);
       }
       return session;

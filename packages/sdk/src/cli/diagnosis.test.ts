@@ -35,6 +35,11 @@ describe('doctor', () => {
     expect(examine({}, {}).filter(({ grade, advice }) => grade !== 'ok' || advice !== undefined)).toEqual([]);
   });
 
+  it('does not claim that an agent without a credential admits', () => {
+    const found = examine({}, { generation: null, credentialId: null }).find(({ about }) => about === 'admission');
+    expect(found).toMatchObject({ grade: 'ok', says: 'neither a drain nor the circuit breaker keeps runs out' });
+  });
+
   it.each<[string, 'warning' | 'fault', Partial<AgentInfo>, Partial<AgentStatus>]>([
     ['kill', 'warning', { killMethods: ['lineage'] }, {}],
     ['kill', 'warning', { killMethods: [] }, {}],

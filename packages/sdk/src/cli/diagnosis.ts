@@ -90,11 +90,15 @@ function credential({ credentialId, generation, preflight }: AgentStatus): Findi
 function admission({ drain, circuit }: AgentStatus): Finding {
   if (circuit !== undefined) {
     const says = `the circuit is ${circuit.state}: ${circuit.executionId} died young of ${circuit.reason}`;
-    return { about: 'admission', grade: 'fault', says, advice: `see outrigger logs --stderr ${circuit.executionId}` };
+    const advice = `outrigger logs --follow ${circuit.executionId} says how it ended, and --stderr what it printed`;
+    return { about: 'admission', grade: 'fault', says, advice };
   }
-  if (drain === undefined || drain.state === 'ended') return { about: 'admission', grade: 'ok', says: 'it admits' };
+  if (drain === undefined || drain.state === 'ended') {
+    return { about: 'admission', grade: 'ok', says: 'neither a drain nor the circuit breaker keeps runs out' };
+  }
   const advice = drain.isFinal ? 'it stops once nothing runs' : 'outrigger resume ends the drain';
-  return { about: 'admission', grade: 'warning', says: `it is ${drain.state}`, advice };
+  const says = drain.state === 'failed' ? 'its drain has failed, and goes on' : `it is ${drain.state}`;
+  return { about: 'admission', grade: 'warning', says, advice };
 }
 
 function machine({ machine: facts }: AgentStatus, nowMs: number): Finding[] {

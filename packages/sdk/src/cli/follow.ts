@@ -3,6 +3,7 @@ import { type ExecutionEvent } from '../events.js';
 import { type Execution } from '../execution.js';
 import { type Context } from './context.js';
 import { formatDuration } from './values.js';
+import { inFlags } from './wording.js';
 
 /** Prints what a run says as it says it, on standard error what happens to it; resolves with its outcome. */
 export async function followText({ terminal }: Context, execution: Execution): Promise<Outcome> {
@@ -58,6 +59,6 @@ export function describeOutcome(outcome: Outcome): string {
     ...(heldMs === 0 ? [] : [`held ${formatDuration(heldMs)}`]),
     ...(retryAt === undefined ? [] : [`try again at ${new Date(retryAt).toISOString()}`]),
   ].join(', ');
-  const why = status === 'succeeded' ? '' : `: ${message}`;
+  const why = status === 'succeeded' ? '' : `: ${inFlags(message)}`;
   return `${executionId}: ${status} (${reason}) after ${facts}${why}`;
 }

@@ -1,13 +1,15 @@
 import { CommanderError } from 'commander';
+import { type Exit } from './context.js';
 import { EXIT_CODES, exitCodeOfError } from './exit-codes.js';
 import { makeProgram } from './program.js';
-import { describe, openTerminal } from './terminal.js';
+import { openTerminal } from './terminal.js';
+import { describe } from './wording.js';
 import { SDK_VERSION } from '../version.js';
 
 const { stdin, stdout, env } = process;
 const terminal = openTerminal(process, env);
 const stopping = new AbortController();
-const exit = { code: EXIT_CODES.ok.code as number };
+const exit: Exit = { code: EXIT_CODES.ok.code };
 
 // Whoever reads has gone, e.g. `head`: as if SIGPIPE had ended it.
 stdout.on('error', () => process.exit(141));
@@ -25,7 +27,7 @@ try {
   if (error instanceof CommanderError) exit.code = error.exitCode === 0 ? 0 : EXIT_CODES.usage.code;
   else if (stopping.signal.aborted && error === stopping.signal.reason) exit.code = 130;
   else {
-    terminal.note(`outrigger: ${describe(error)}`);
+    terminal.note(`outrigger: ${describe(error, exit)}`);
     exit.code = exitCodeOfError(error);
   }
 }

@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Help, InvalidArgumentError, Option } from 'commander';
 import { type Context, type Exit, type GlobalFlags, makeContext } from './context.js';
 import { cancel } from './commands/cancel.js';
 import { conformance } from './commands/conformance.js';
@@ -13,24 +13,43 @@ import { top, type TopFlags } from './commands/top.js';
 import { EXIT_CODES } from './exit-codes.js';
 import { type RunFlags } from './run-request.js';
 import { addOne, parseCount, parseDurationMs, parseList, parseMoment, parsePair } from './values.js';
+import { wrap } from './wrap.js';
 
 type Parts = Pick<Context, 'terminal' | 'env' | 'stdin' | 'stopping'>;
 
-const EXAMPLES = `
-Examples:
-  $ outrigger run "Fix the failing test" --allowed-tools Bash,Edit
-  $ outrigger ps && outrigger logs -f job-123
-  $ outrigger swap --id team-b --file /run/secrets/team-b
-  $ outrigger drain agent-7 --deadline 10m && ./replace agent-7
-  $ OUTRIGGER_URL=wss://a:7411,wss://b:7411 outrigger top
+const EXAMPLES = [
+  'outrigger run "Fix the failing test" --allowed-tools Bash,Edit',
+  'outrigger ps && outrigger logs -f job-123',
+  'outrigger swap --id team-b --file /run/secrets/team-b',
+  'outrigger drain agent-7 --deadline 10m && ./replace agent-7',
+  'OUTRIGGER_URL=wss://a:7411,wss://b:7411 outrigger top',
+];
 
-Exit codes:
-${Object.values(EXIT_CODES)
-  .map(({ code, means }) => `  ${code}  ${means}`)
-  .join('\n')}`;
+/** What follows the options. */
+function epilogue(width: number): string {
+  return [
+    ...['', 'Examples:'],
+    ...EXAMPLES.flatMap((line) => wrap(line, { width, indent: 6, lead: '  $ ' })),
+    ...['', ...wrap('A time is a number with ms, s, m, h or d; a bare number is seconds.', { width, indent: 0 })],
+    ...['', 'Exit codes:'],
+    ...Object.values(EXIT_CODES).flatMap(({ code, means }) => wrap(means, { width, indent: 5, lead: `  ${code}  ` })),
+  ].join('\n');
+}
+
+/** Narrower than this, what a thing does stands below its name. */
+const BESIDE_WIDTH_MIN = 70;
+
+/** Commander breaks no line where there is little room. */
+function formatItem(this: Help, ...[term, termWidth, description, helper]: Parameters<Help['formatItem']>): string {
+  const { helpWidth: width = 80 } = helper;
+  if (width >= BESIDE_WIDTH_MIN) return Help.prototype.formatItem.call(helper, term, termWidth, description, helper);
+  const below = description === '' ? [] : wrap(description, { width, indent: 6 });
+  return [...wrap(term, { width, indent: 6, lead: '  ' }), ...below].join('\n');
+}
 
 /** The command line, as commander has it. */
 export function makeProgram(parts: Parts, exit: Exit, version: string): Command {
+  const helpWidth = () => Math.min(100, parts.terminal.columns);
   const program = new Command('outrigger')
     .description('Looks at agents and their runs, and tells them what to do.')
     .version(version)
@@ -43,20 +62,24 @@ export function makeProgram(parts: Parts, exit: Exit, version: string): Command 
     .option('--ca <file>', 'certificates to trust for wss:, as PEM')
     .option('--insecure', 'allow ws: to other machines, which sends the token in the clear')
     .option('--json', 'print JSON, one object a line')
-    .configureHelp({ showGlobalOptions: true })
-    .addHelpText('after', EXAMPLES)
+    .configureHelp({ showGlobalOptions: true, formatItem })
+    .addHelpText('after', () => epilogue(helpWidth()))
     .exitOverride()
     .configureOutput({
       writeErr: (text) => parts.terminal.note(text.trimEnd()),
+      outputError: (text, write) => write(text.replace(/^error: /, 'outrigger: ')),
       writeOut: (text) => parts.terminal.print(text.trimEnd()),
-      getOutHelpWidth: () => Math.min(100, parts.terminal.columns),
+      getOutHelpWidth: helpWidth,
     });
   /** What a command works with. */
   const context = () => makeContext(program.opts<GlobalFlags>(), parts, exit);
 
   program
     .command('run')
-    .description('dispatch a run, print what it says, and end as it ends; ^C cancels it, ^C twice leaves it alone')
+    .description(
+      'dispatch a run, print what it says, and end as it ends; ^C cancels it, once more stops waiting. ' +
+        'One that is to go on without you is started with --detach',
+    )
     .argument('[prompt...]', 'what it is to do; - or nothing: read from standard input')
     .option('--id <id>', 'name of the run; the same one again follows the same run (default: a random one)')
     .option('--agent <id>', 'agent to run on (default: the one with the smallest share of its slots in use)')
@@ -111,7 +134,7 @@ export function makeProgram(parts: Parts, exit: Exit, version: string): Command 
     .description('let agents finish what they run, and start nothing new')
     .argument('[agent...]', 'agents (default: the only one)')
     .option('--all', 'every agent')
-    .option('--deadline <time>', 'how long what runs may go on', value(parseDurationMs), 10 * 60_000)
+    .addOption(duration('--deadline <time>', 'how long what runs may go on').default(10 * 60_000, '10m'))
     .option('--cancel', 'cancel what still runs then (default: it goes on, and the drain has failed)')
     .option('--ttl <time>', 'end the drain by itself after this time', value(parseDurationMs))
     .action((names: string[], flags: DrainFlags) => drain(context(), names, flags));
@@ -150,8 +173,8 @@ export function makeProgram(parts: Parts, exit: Exit, version: string): Command 
 
   program
     .command('top')
-    .description('show agents, slots, runs, holds and credentials as they change; ^C ends it')
-    .option('--interval <time>', 'time between two looks', value(parseDurationMs), 1000)
+    .description('show agents, slots, runs, holds and credentials as they change; q or ^C ends it')
+    .addOption(duration('--interval <time>', 'time between two looks').default(1000, '1s'))
     .option('--once', 'look once')
     .action((flags: TopFlags) => top(context(), flags));
 
@@ -161,9 +184,14 @@ export function makeProgram(parts: Parts, exit: Exit, version: string): Command 
       'check that a sidecar keeps to the protocol, at the cost of one short run; on one that nobody else is connected to, ' +
         'as others could take what it asks for, and one that ignores ifGeneration would be left with a made-up credential',
     )
-    .action(() => conformance(context()));
+    .option('--strict', 'fail also where something could not be checked')
+    .action((flags: { strict?: boolean }) => conformance(context(), flags));
 
   return program;
+}
+
+function duration(flags: string, description: string): Option {
+  return new Option(flags, description).argParser(value(parseDurationMs));
 }
 
 /** What commander reports in its own way when it cannot be read. */

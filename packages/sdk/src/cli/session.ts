@@ -4,7 +4,7 @@ import { UsageError } from './exit-codes.js';
 
 /** An agent that was to be reached and was not. */
 export interface Unreached {
-  readonly url: string;
+  readonly address: ConnectOptions;
   readonly error: unknown;
 }
 
@@ -25,9 +25,10 @@ export async function openSession(addresses: readonly ConnectOptions[]): Promise
   const fleet = createFleet({ outcomes: 'own', clientName: 'outrigger-cli' });
   const tried = await Promise.allSettled(addresses.map((address) => fleet.connect(address)));
   const agents = tried.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
-  const unreached = tried.flatMap((each, n) =>
-    each.status === 'rejected' ? [{ url: addresses[n]?.url ?? '', error: each.reason as unknown }] : [],
-  );
+  const unreached = addresses.flatMap((address, n) => {
+    const each = tried[n];
+    return each?.status === 'rejected' ? [{ address, error: each.reason as unknown }] : [];
+  });
   if (agents.length === 0) {
     await fleet.close();
     throw unreached[0]?.error;

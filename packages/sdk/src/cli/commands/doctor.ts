@@ -1,9 +1,9 @@
 import { type Agent } from '../../agent.js';
 import { type Context } from '../context.js';
 import { diagnose, type Finding } from '../diagnosis.js';
-import wrapAnsi from 'wrap-ansi';
 import { type Terminal } from '../terminal.js';
 import { truncate } from '../table.js';
+import { wrap } from '../wrap.js';
 
 const MARKS = { ok: '✓', warning: '!', fault: '✗' } as const;
 
@@ -33,14 +33,8 @@ function printFindings({ columns, colors, print }: Terminal, agentId: string, fi
   const indent = Math.max(...findings.map(({ about }) => about.length)) + 5;
   for (const { about, grade, says, advice } of findings) {
     const mark = paint[grade](MARKS[grade]);
-    wrap(says, columns - indent).forEach((line, n) => {
-      print(n === 0 ? `  ${mark} ${about.padEnd(indent - 5)} ${line}` : ' '.repeat(indent) + line);
-    });
-    if (advice === undefined) continue;
-    for (const line of wrap(`→ ${advice}`, columns - indent)) print(truncate(' '.repeat(indent) + line, columns));
+    const lead = `  ${mark} ${about.padEnd(indent - 5)} `;
+    const advised = advice === undefined ? [] : wrap(`→ ${advice}`, { width: columns, indent });
+    for (const line of [...wrap(says, { width: columns, indent, lead }), ...advised]) print(truncate(line, columns));
   }
-}
-
-function wrap(text: string, width: number): string[] {
-  return width === Infinity ? [text] : wrapAnsi(text, Math.max(10, width), { hard: true }).split('\n');
 }

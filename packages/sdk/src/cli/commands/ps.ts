@@ -20,17 +20,19 @@ export async function ps(context: Context, { all = false }: { all?: boolean }): 
     return;
   }
   const { terminal } = context;
-  for (const line of layOut(executionColumns(Date.now()), listed, terminal.columns)) terminal.print(line);
+  for (const line of layOut(executionColumns(listed, Date.now()), listed, terminal.columns)) terminal.print(line);
 }
 
-export function executionColumns(nowMs: number): Column<PlacedExecution>[] {
+export function executionColumns(listed: readonly PlacedExecution[], nowMs: number): Column<PlacedExecution>[] {
+  const left = ({ hold }: PlacedExecution) => (hold === undefined ? '' : formatDuration(hold.until - nowMs));
   return [
     { title: 'EXECUTION', value: ({ executionId }) => executionId },
-    { title: 'STATE', value: stateOf },
+    { title: 'STATE', value: stateOf, isKept: true },
+    ...(listed.some(({ hold }) => hold !== undefined) ? [{ title: 'LEFT', value: left }] : []),
     { title: 'AGE', value: ({ acceptedAt }) => formatDuration(nowMs - acceptedAt) },
     { title: 'AGENT', value: ({ agentId }) => agentId },
     { title: 'ATTEMPT', value: ({ attempt }) => String(attempt) },
-    { title: 'LABELS', value: ({ labels }) => formatLabels(labels) },
+    { title: 'LABELS', value: ({ labels }) => formatLabels(labels), canBeCut: true },
   ];
 }
 

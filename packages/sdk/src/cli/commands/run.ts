@@ -15,7 +15,7 @@ export async function run(context: Context, words: readonly string[], flags: Run
     return;
   }
   const cancel = () => {
-    context.terminal.note(`${execution.id}: cancelling; once more leaves it alone`);
+    context.terminal.note(`${execution.id}: cancelling; once more stops waiting for it`);
     execution.cancel().catch(() => undefined);
   };
   context.stopping.addEventListener('abort', cancel, { once: true });

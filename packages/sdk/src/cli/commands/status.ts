@@ -1,3 +1,4 @@
+import { type ExecutionSummary } from '@outrigger/protocol';
 import { type Agent, type AgentInfo, type AgentStatus } from '../../agent.js';
 import { type Context } from '../context.js';
 import { type Column, layOut } from '../table.js';
@@ -10,15 +11,19 @@ export interface StatusFlags {
 export interface StandingAgent {
   readonly info: AgentInfo;
   readonly status: AgentStatus;
+  readonly executions: readonly ExecutionSummary[];
 }
 
 /** Tells how each agent stands. */
 export async function status(context: Context, { preflight = false }: StatusFlags): Promise<void> {
   await using session = await context.connect();
-  const ask = async (agent: Agent) => ({ status: await agent.status({ preflight }), info: agent.info });
+  const ask = async (agent: Agent) => {
+    const [now, executions] = await Promise.all([agent.status({ preflight }), agent.executions()]);
+    return { status: now, executions, info: agent.info };
+  };
   const standing = await Promise.all(session.agents.map(ask));
   if (context.isJson) {
-    for (const { info, status: now } of standing) context.printJson({ ...info, ...now });
+    for (const each of standing) context.printJson({ ...each.info, ...each.status, held: countHeld(each) });
     return;
   }
   const { terminal } = context;
@@ -29,7 +34,7 @@ export function agentColumns(hasPreflight = false): Column<StandingAgent>[] {
   return [
     { title: 'AGENT', value: ({ info }) => info.agentId },
     { title: 'SLOTS', value: ({ status: { counts } }) => `${counts.live}/${counts.maxExecutions}` },
-    { title: 'STATE', value: ({ status: now }) => admissionOf(now) },
+    { title: 'STATE', value: admissionOf, isKept: true },
     { title: 'CREDENTIAL', value: ({ status: now }) => credentialOf(now) },
     ...(hasPreflight ? [{ title: 'VERDICT', value: ({ status: now }: StandingAgent) => verdictOf(now) }] : []),
     { title: 'QUEUED', value: ({ status: { counts } }) => String(counts.queued) },
@@ -45,9 +50,17 @@ export function countUntaken({ counts }: Pick<AgentStatus, 'counts'>): number {
   return Math.max(0, counts.unacknowledged - counts.live - counts.queued);
 }
 
-function admissionOf({ drain, circuit, generation }: AgentStatus): string {
-  if (drain !== undefined && drain.state !== 'ended') return drain.state;
+/** Runs that wait for another credential, as theirs was refused. */
+export function countHeld({ executions }: Pick<StandingAgent, 'executions'>): number {
+  return executions.filter(({ state }) => state === 'held').length;
+}
+
+function admissionOf(agent: StandingAgent): string {
+  const { drain, circuit, generation } = agent.status;
+  const held = countHeld(agent);
+  if (drain !== undefined && drain.state !== 'ended') return drain.state === 'failed' ? 'drain failed' : drain.state;
   if (circuit !== undefined) return `circuit ${circuit.state}`;
+  if (held > 0) return `held ${held}`;
   return generation === null ? 'no credential' : 'ready';
 }
 

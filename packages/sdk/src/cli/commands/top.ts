@@ -1,10 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createLogUpdate } from 'log-update';
-import { type Agent } from '../../agent.js';
 import { type RateLimit } from '../../events.js';
 import { type Context } from '../context.js';
+import { onQuitKey } from '../quit-key.js';
 import { type Session } from '../session.js';
 import { type Frame, layOutFrame } from '../top-frame.js';
+import { askAll, Watch } from '../watch.js';
 
 export interface TopFlags {
   /** Milliseconds between two looks. */
@@ -12,39 +13,69 @@ export interface TopFlags {
   once?: boolean;
 }
 
+/** How long an agent may take to answer, at least, before it is shown as silent. */
+const PATIENCE_MS_MIN = 1000;
+/** Where nobody looks again. */
+const PATIENCE_ONCE_MS = 10_000;
+
 /** Shows agents, slots, runs, holds and credentials as they change, until it is stopped. */
 export async function top(context: Context, { interval, once = false }: TopFlags): Promise<void> {
   await using session = await context.connect();
-  const { terminal, stopping } = context;
+  const { terminal, stdin } = context;
+  const isOnScreen = terminal.canRedraw && !once && !context.isJson;
+  const leaving = new AbortController();
+  const stopping = AbortSignal.any([context.stopping, leaving.signal]);
+  const isOver = () => stopping.aborted;
+  using _keys = isOnScreen && stdin.isTTY ? onQuitKey(stdin, () => leaving.abort()) : null;
   const limits = new Map<string, RateLimit>();
   session.fleet.on('rateLimit', (limit) => limits.set(limit.agentId, limit));
-  const update = createLogUpdate(process.stdout, { showCursor: false });
-  while (!stopping.aborted) {
-    const frame = await look(session, limits);
+  const watches = watchAll(session, stopping);
+  const patienceMs = once ? PATIENCE_ONCE_MS : Math.max(interval, PATIENCE_MS_MIN);
+  const update = createLogUpdate(sized(process.stdout), { showCursor: false });
+  const show = (frame: Frame) => {
     if (context.isJson) context.printJson(frame);
-    else {
-      const lines = layOutFrame(frame, terminal);
-      if (terminal.canRedraw && !once) update(lines.join('\n'));
-      else terminal.print(lines.join('\n'));
-    }
+    else (isOnScreen ? update : terminal.print)(layOutFrame(frame, terminal).join('\n'));
+  };
+  while (!isOver()) {
+    await askAll(watches, { patienceMs, stopping });
+    if (isOver()) break;
+    show(frameOf(watches, limits));
     if (once) break;
     await delay(interval, undefined, { signal: stopping }).catch(() => undefined);
   }
-  if (terminal.canRedraw && !once && !context.isJson) update.done();
+  if (isOnScreen) update.done();
+  // Who was away when it began may have come.
+  if (watches.every(({ isSilent }) => !isSilent)) context.exitWith('ok');
 }
 
-async function look({ agents, unreached }: Session, limits: ReadonlyMap<string, RateLimit>): Promise<Frame> {
-  const views = await Promise.all(agents.map((agent) => lookAt(agent, limits.get(agent.id))));
-  return { at: Date.now(), agents: views, unreached: unreached.map(({ url }) => url) };
+/** It shows nothing on a terminal that says it has 0 rows. */
+function sized(stream: NodeJS.WriteStream): NodeJS.WriteStream {
+  const size = {
+    isTTY: stream.isTTY,
+    write: stream.write.bind(stream),
+    get columns() {
+      return stream.columns || undefined;
+    },
+    get rows() {
+      return stream.rows || undefined;
+    },
+  };
+  return size as Partial<NodeJS.WriteStream> as NodeJS.WriteStream;
 }
 
-/** An agent that does not answer just now is shown as such. */
-async function lookAt(agent: Agent, limit: RateLimit | undefined): Promise<Frame['agents'][number]> {
-  const { info } = agent;
-  try {
-    const [status, executions] = await Promise.all([agent.status(), agent.executions()]);
-    return { info, status, executions, ...(limit && { limit }) };
-  } catch {
-    return { info, status: null, executions: [] };
-  }
+/** Also those that were not there yet: they are tried again. */
+function watchAll({ fleet, agents, unreached }: Session, stopping: AbortSignal): Watch[] {
+  return [
+    ...agents.map((agent) => new Watch({ url: agent.id, agent, reach: () => Promise.resolve(agent) }, stopping)),
+    ...unreached.map(({ address }) => new Watch({ url: address.url, reach: () => fleet.connect(address) }, stopping)),
+  ];
+}
+
+function frameOf(watches: readonly Watch[], limits: ReadonlyMap<string, RateLimit>): Frame {
+  const agents = watches.flatMap(({ view }) => {
+    if (view === null) return [];
+    const limit = limits.get(view.info.agentId);
+    return [{ ...view, ...(limit && { limit }) }];
+  });
+  return { at: Date.now(), agents, unreached: watches.flatMap(({ url, view }) => (view === null ? [url] : [])) };
 }
