@@ -16,7 +16,7 @@ import { type Bar, publish, quantity, type Target } from './support/report.js';
 
 const RUNS = 100;
 /** After so many runs one of the bare CLI is ended by SIGTERM. */
-const RUNS_PER_BARE_END = 5;
+const RUNS_PER_BARE_END = 10;
 const HOLD_TIMEOUT_MS = 100;
 const BARE_RUNS: Readonly<Record<ClaudeVersion, number>> = { '2.1.329': 4, '1.0.128': 1 };
 
