@@ -145,7 +145,7 @@ function rowsOf({ version, bareExit, notice, bareEnd, dead }: Measured): string[
 
 function row(name: string, values: readonly number[], base: readonly number[]): string[] {
   const cells = [median(values), quantile(values, 0.99), Math.max(...values)].map((ms) => quantity(ms, 'ms'));
-  return [name, String(values.length), ...cells, quantity(median(values) / median(base), '')];
+  return [name, String(values.length), ...cells, (median(values) / median(base)).toPrecision(2)];
 }
 
 function noticeBars({ version, bareExit, notice }: Measured): Bar[] {
