@@ -43,7 +43,7 @@ const questions: Question[] = [
     of: 'idle',
     unit: 'MB',
     subjects: [
-      { name: 'Node with `ws` that listens', isOurs: false, measure: idleNode },
+      { name: 'Node with ws that listens', isOurs: false, measure: idleNode },
       { name: 'sidecar', isOurs: true, measure: idleSidecar },
       { name: 'sandbox-agent', isOurs: false, measure: idleSandboxAgent },
     ],
@@ -52,7 +52,7 @@ const questions: Question[] = [
     of: 'each running execution',
     unit: 'KB',
     subjects: [
-      { name: '`spawn` of Node, pipes read', isOurs: false, measure: spawned },
+      { name: 'spawn of Node, pipes read', isOurs: false, measure: spawned },
       { name: 'sidecar', isOurs: true, measure: executed },
       { name: 'sandbox-agent', isOurs: false, measure: processed },
     ],
@@ -61,7 +61,7 @@ const questions: Question[] = [
     of: 'each connected agent',
     unit: 'KB',
     subjects: [
-      { name: 'bare `ws` client', isOurs: false, measure: () => connected('ws') },
+      { name: 'bare ws client', isOurs: false, measure: () => connected('ws') },
       { name: 'fleet, memoryStore()', isOurs: true, measure: () => connected('memory') },
       { name: 'fleet, redisStore()', isOurs: true, measure: () => connected(redis.url) },
     ],
@@ -98,7 +98,7 @@ publish({
   })),
   targets: [
     {
-      name: 'idle sidecar, resident, next to Node with `ws`',
+      name: 'idle sidecar, resident, next to Node with ws',
       unit: 'times',
       measured: ratioOf('idle', 'sidecar'),
       limit: 1.6,
@@ -122,7 +122,7 @@ publish({
       ),
       limit: 100,
       is: 'at most',
-      ifMissed: 'most of it is what `ws` and Node keep for a socket',
+      ifMissed: 'most of it is what ws and Node keep for a socket',
     },
   ],
 });

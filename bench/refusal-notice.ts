@@ -159,6 +159,7 @@ function noticeBars({ version, bareExit, notice }: Measured): Bar[] {
 function deadBars({ version, bareEnd, dead }: Measured): Bar[] {
   return [
     { name: `${version}: SIGTERM to bare CLI, p50`, value: median(bareEnd), isOurs: false },
+    { name: `${version}: SIGTERM to bare CLI, p99`, value: quantile(bareEnd, 0.99), isOurs: false },
     { name: `${version}: Outrigger, p50`, value: median(dead), isOurs: true },
     { name: `${version}: Outrigger, p99`, value: quantile(dead, 0.99), isOurs: true },
   ];
