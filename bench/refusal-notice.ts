@@ -144,7 +144,9 @@ function rowsOf({ version, bareExit, notice, bareEnd, dead }: Measured): string[
 }
 
 function row(name: string, values: readonly number[], base: readonly number[]): string[] {
-  const cells = [median(values), quantile(values, 0.99), Math.max(...values)].map((ms) => quantity(ms, 'ms'));
+  // Of fewer it would be the maximum under another name.
+  const p99 = values.length < RUNS ? '' : quantity(quantile(values, 0.99), 'ms');
+  const cells = [quantity(median(values), 'ms'), p99, quantity(Math.max(...values), 'ms')];
   return [name, String(values.length), ...cells, (median(values) / median(base)).toPrecision(2)];
 }
 
@@ -159,7 +161,11 @@ function noticeBars({ version, bareExit, notice }: Measured): Bar[] {
 function deadBars({ version, bareEnd, dead }: Measured): Bar[] {
   return [
     { name: `${version}: SIGTERM to bare CLI, p50`, value: median(bareEnd), isOurs: false },
-    { name: `${version}: SIGTERM to bare CLI, p99`, value: quantile(bareEnd, 0.99), isOurs: false },
+    {
+      name: `${version}: SIGTERM to bare CLI, slowest of ${bareEnd.length}`,
+      value: Math.max(...bareEnd),
+      isOurs: false,
+    },
     { name: `${version}: Outrigger, p50`, value: median(dead), isOurs: true },
     { name: `${version}: Outrigger, p99`, value: quantile(dead, 0.99), isOurs: true },
   ];
@@ -174,7 +180,7 @@ function targetsOf({ version, notice, bareEnd, dead }: Measured): Target[] {
       measured: quantile(notice, 0.99),
       limit: 50,
       is: 'at most',
-      ifMissed: `the median is ${quantity(median(notice), 'ms')}, so the machine had something else to do; measure alone on it`,
+      ifMissed: `the median is ${quantity(median(notice), 'ms')}`,
     },
     {
       name: `tree dead after the decision (CLI that heeds SIGTERM), p99, on ${version}`,
@@ -182,7 +188,7 @@ function targetsOf({ version, notice, bareEnd, dead }: Measured): Target[] {
       measured: quantile(dead, 0.99),
       limit: 250,
       is: 'at most',
-      ifMissed: `the median is ${usualMs ?? ''}; alone, the CLI takes up to ${bareMs ?? ''} to heed SIGTERM, which nobody can shorten without breaking the grace`,
+      ifMissed: `the median is ${usualMs ?? ''}; of ${bareEnd.length} bare CLIs that were asked to end in between the slowest took ${bareMs ?? ''}, which is the CLI's own time`,
     },
   ];
 }
