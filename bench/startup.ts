@@ -9,13 +9,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { median, memoryMiB, readyLine, TOKEN } from './support/process.js';
+import { median, memoryMiB, startNode, TOKEN, WS_SERVER } from './support/process.js';
 
 const RUNS = 15;
 /** Long enough for what is loaded late to be loaded. */
 const SETTLE_MS = 1000;
-
-const WS_SERVER = `import { WebSocketServer } from 'ws'; new WebSocketServer({ port: 0, host: '127.0.0.1' }, () => console.log('ready: it'));`;
 
 const stateDir = mkdtempSync(join(tmpdir(), 'outrigger-bench-'));
 const SIDECAR = [
@@ -34,10 +32,10 @@ const memory = { 'node with ws': [] as number[], sidecar: [] as number[] };
 for (let run = 0; run < RUNS; run++) {
   rows['node -e 0'].push(await timeToExit(['-e', '0']));
   for (const [name, argv] of [
-    ['node with ws', ['--input-type=module', '-e', WS_SERVER]],
+    ['node with ws', WS_SERVER],
     ['sidecar', SIDECAR],
   ] as const) {
-    const { ms, mib } = await timeToReady([...argv]);
+    const { ms, mib } = await timeToReady(argv);
     rows[name].push(ms);
     memory[name].push(mib);
   }
@@ -64,17 +62,10 @@ async function timeToExit(argv: string[]): Promise<number> {
   return performance.now() - startedAt;
 }
 
-async function timeToReady(argv: string[]): Promise<{ ms: number; mib: number }> {
+async function timeToReady(argv: readonly string[]): Promise<{ ms: number; mib: number }> {
   const startedAt = performance.now();
-  const child = spawn(process.execPath, argv, {
-    env: { ...process.env, OUTRIGGER_TOKEN: TOKEN },
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  await readyLine(child, /ready: (\S+)/);
+  await using started = await startNode(argv, { OUTRIGGER_TOKEN: TOKEN });
   const ms = performance.now() - startedAt;
   await sleep(SETTLE_MS);
-  const mib = memoryMiB(child.pid ?? 0, 'VmRSS');
-  child.kill('SIGKILL');
-  await once(child, 'exit');
-  return { ms, mib };
+  return { ms, mib: memoryMiB(started.pid, 'VmRSS') };
 }

@@ -5,9 +5,13 @@ import { once } from 'node:events';
 export class Child<Job extends object, Answer> implements Disposable {
   readonly #process: ChildProcess;
 
-  constructor(file: URL, args: readonly string[]) {
-    const execArgv = ['--expose-gc', ...process.execArgv];
-    this.#process = fork(file, args, { execArgv });
+  /** @param flags For Node. */
+  constructor(file: URL, args: readonly string[], flags: readonly string[] = ['--expose-gc']) {
+    this.#process = fork(file, args, { execArgv: [...flags, ...process.execArgv] });
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0;
   }
 
   async ask<A extends Answer>(job: Job): Promise<A> {

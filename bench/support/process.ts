@@ -26,23 +26,51 @@ export async function startSidecar(setup: SidecarSetup): Promise<StartedSidecar>
   const { claude, mode = 'env', args = [] } = setup;
   const stateDir = mkdtempSync(join(tmpdir(), 'outrigger-bench-'));
   const flags = ['--listen', '127.0.0.1:0', '--state-dir', stateDir, '--claude', claude, '--credential-mode', mode];
-  const child = spawn(process.execPath, [SIDECAR, ...flags, ...args], {
-    env: {
-      ...process.env,
-      OUTRIGGER_TOKEN: TOKEN,
-      CLAUDE_CODE_OAUTH_TOKEN: CREDENTIAL,
-      OUTRIGGER_LOG_LEVEL: 'warn',
+  const {
+    said,
+    pid,
+    [Symbol.asyncDispose]: end,
+  } = await startNode([SIDECAR, ...flags, ...args], {
+    OUTRIGGER_TOKEN: TOKEN,
+    CLAUDE_CODE_OAUTH_TOKEN: CREDENTIAL,
+    OUTRIGGER_LOG_LEVEL: 'warn',
+  });
+  return {
+    url: said,
+    pid,
+    [Symbol.asyncDispose]: async () => {
+      await end();
+      rmSync(stateDir, { recursive: true, force: true });
     },
+  };
+}
+
+/** The least that a sidecar could be: Node that imports `ws` and listens. */
+export const WS_SERVER: readonly string[] = [
+  '--input-type=module',
+  '-e',
+  `import { WebSocketServer } from 'ws'; new WebSocketServer({ port: 0, host: '127.0.0.1' }, () => console.log('ready: it'));`,
+];
+
+export interface StartedNode extends AsyncDisposable {
+  readonly pid: number;
+  /** What it printed behind `ready: `. */
+  readonly said: string;
+}
+
+/** Resolves once the program prints that it is ready. */
+export async function startNode(argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<StartedNode> {
+  const child = spawn(process.execPath, argv, {
+    env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'ignore'],
   });
-  const url = await readyLine(child, /ready: (\S+)/);
+  const said = await readyLine(child, /ready: (\S+)/);
   return {
-    url,
     pid: child.pid ?? 0,
+    said,
     [Symbol.asyncDispose]: async () => {
       child.kill('SIGKILL');
       await once(child, 'exit');
-      rmSync(stateDir, { recursive: true, force: true });
     },
   };
 }
@@ -60,8 +88,11 @@ export async function readyLine(child: ChildProcess, pattern: RegExp): Promise<s
   });
 }
 
-/** A field of `/proc/PID/status` in MiB: `VmRSS` is the memory now, `VmHWM` the most there ever was. */
-export function memoryMiB(pid: number, field: 'VmRSS' | 'VmHWM'): number {
+/**
+ * A field of `/proc/PID/status` in MiB: `VmRSS` is the memory now, `RssAnon` that of it which is no part of a file, `VmHWM` the
+ * most there ever was.
+ */
+export function memoryMiB(pid: number, field: 'VmRSS' | 'RssAnon' | 'VmHWM'): number {
   const match = new RegExp(`${field}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
   return Number(match?.[1] ?? NaN) / 1024;
 }
