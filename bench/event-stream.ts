@@ -6,15 +6,12 @@
  * sidecar and the SDK, by a pipe, by the Agent SDK, and by the process API of sandbox-agent. The four take turns within
  * each round.
  */
-import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { median, quantile, startSidecar, TOKEN } from './support/process.js';
 import { publish, quantity } from './support/report.js';
+import { startSandboxAgent } from './support/sandbox-agent.js';
 
 const ROUNDS = 4;
 const SPEED = { lines: 200_000, everyMs: 0 };
@@ -52,7 +49,7 @@ interface Way {
 const EMITTER = join(import.meta.dirname, 'support', 'stream-emitter.js');
 
 await using sidecar = await startSidecar({ claude: EMITTER });
-await using sandbox = await startSandboxAgent();
+await using sandbox = await startSandboxAgent({ maxLogBytesPerProcess: KEPT_BYTES });
 const ours = await startWay('Outrigger', ['outrigger', sidecar.url, TOKEN], sidecar.pid);
 const pipe = await startWay('pipe, `readline`', ['pipe']);
 const agentSdk = await startWay('Agent SDK', ['agent-sdk']);
@@ -137,58 +134,4 @@ async function run({ host }: Way, job: Job): Promise<Measured> {
   const [answer] = (await once(host, 'message')) as [Measured | { error: string }];
   if ('error' in answer) throw new Error(answer.error);
   return answer;
-}
-
-async function startSandboxAgent(): Promise<AsyncDisposable & { url: string; pid: number }> {
-  const home = mkdtempSync(join(tmpdir(), 'outrigger-bench-'));
-  const port = await freePort();
-  const file = join(
-    import.meta.dirname,
-    'node_modules',
-    '@sandbox-agent',
-    `cli-linux-${process.arch}`,
-    'bin',
-    'sandbox-agent',
-  );
-  const server = spawn(file, ['server', '--no-telemetry', '--no-token', '--port', String(port)], {
-    env: { PATH: process.env['PATH'], HOME: home },
-    stdio: 'ignore',
-  });
-  const url = `http://127.0.0.1:${port}`;
-  while (!(await isHealthy(url))) {
-    if (server.exitCode !== null) throw new Error(`sandbox-agent exited with ${server.exitCode}`);
-    await sleep(50);
-  }
-  const settings = (await (await fetch(`${url}/v1/processes/config`)).json()) as object;
-  await fetch(`${url}/v1/processes/config`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ ...settings, maxLogBytesPerProcess: KEPT_BYTES }),
-  });
-  return {
-    url,
-    pid: server.pid ?? 0,
-    [Symbol.asyncDispose]: async () => {
-      server.kill('SIGKILL');
-      await once(server, 'exit');
-      rmSync(home, { recursive: true, force: true });
-    },
-  };
-}
-
-async function isHealthy(url: string): Promise<boolean> {
-  try {
-    return (await fetch(`${url}/v1/health`)).ok;
-  } catch {
-    return false;
-  }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }
