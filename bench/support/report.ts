@@ -40,7 +40,8 @@ export interface Report {
 /** Prints the report; and sends it to who put all the questions. */
 export function publish(report: Report): void {
   if (process.send === undefined) console.log(markdownOf(report));
-  else process.send(report);
+  // A channel that is left open would keep this process alive.
+  else process.send(report, undefined, undefined, () => process.disconnect());
 }
 
 export function isMet({ measured, limit, is }: Target): boolean {
