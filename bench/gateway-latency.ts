@@ -3,7 +3,7 @@
  *
  * The same client and the same stand-in API, in processes of their own: directly, through the gateway of a sidecar, and
  * through what could stand in its place: `http-proxy` and `better-ccflare`, which put a credential on each request as well.
- * Beside them a relay of bytes, which is the least a proxy in Node can do. All take turns within each round.
+ * Beside them a relay of bytes, which does the least a proxy in Node can do. All take turns within each round.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -125,9 +125,8 @@ publish({
   rows: LEVELS.flatMap((level) => ways.map((way) => rowOf(way, level))),
   notes: [
     'A paced stream is as slow as that of an API (64 of them get 50 deltas a second each), so the machine has time left: ' +
-      'this is what a run notices. The others are limited by the processors, which client, API and proxy share. ' +
-      'A proxy that gathers deltas into fewer writes can come out above the direct way there.',
-    'The relay moves bytes between two sockets and knows nothing of HTTP: what it costs, any proxy in Node costs. ' +
+      'this is what a run notices. The others are limited by the processors, which client, API and proxy share.',
+    'The relay moves bytes between two sockets and knows nothing of HTTP: no proxy here costs less processor time. ' +
       '`http-proxy` and `better-ccflare` put the credential on a request and neither hold nor resend one that is refused. ' +
       '`better-ccflare` runs with one API-key account, without storing requests and answers as it does by default.',
   ],

@@ -20,7 +20,7 @@ export interface GateUser {
 /** The way of one attempt through the gateway. It closes with the attempt. */
 export class Gate {
   readonly #user: GateUser;
-  /** Not an `AbortSignal`, which costs each request more than the rest of what is done for it here. */
+  /** Not an `AbortSignal`: to listen to one takes each request longer, and more than ten listeners draw a warning. */
   readonly #onClosed = new Set<() => void>();
   #isClosed = false;
   #heldCount = 0;
