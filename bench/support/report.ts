@@ -40,7 +40,8 @@ export interface Report {
 /** Prints the report; and sends it to who put all the questions. */
 export function publish(report: Report): void {
   if (process.send === undefined) console.log(markdownOf(report));
-  else process.send(report);
+  // The channel would keep this process alive, and closing it would end it before it has cleaned up.
+  else process.send(report, undefined, undefined, () => process.channel?.unref());
 }
 
 export function isMet({ measured, limit, is }: Target): boolean {

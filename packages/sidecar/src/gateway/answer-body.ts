@@ -1,5 +1,4 @@
-import { type Readable, type Writable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { finished, type Readable, type Writable } from 'node:stream';
 
 /** The provider fell silent within an answer. */
 export class SilentProvider extends Error {}
@@ -51,11 +50,25 @@ export class AnswerBody {
       this.#silence.refresh();
       onTraffic();
     });
-    await pipeline(this.#stream, sink);
+    await pipe(this.#stream, sink);
   }
 
   /** Nobody wants it. */
   discard(): void {
     this.#stream.destroy();
   }
+}
+
+/** What `pipeline` does with two streams, in a third of its time: that makes an `AbortSignal` and fires it each time. */
+async function pipe(source: Readable, sink: Writable): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const onFailed = (error: Error) => {
+      source.destroy();
+      sink.destroy();
+      reject(error);
+    };
+    finished(source, { writable: false }, (error) => error && onFailed(error));
+    finished(sink, { readable: false }, (error) => (error ? onFailed(error) : resolve()));
+    source.pipe(sink);
+  });
 }

@@ -46,18 +46,20 @@ export class Exchange {
   readonly #init: ExchangeInit;
   readonly #context: GatewayContext;
   readonly #gone = new AbortController();
-  readonly #signal: AbortSignal;
+  readonly #signal = this.#gone.signal;
+  readonly #stopWatching: () => void;
   readonly #patience: ClientPatience;
   #traits: RequestTraits | null = null;
 
   constructor(init: ExchangeInit, context: GatewayContext) {
     this.#init = init;
     this.#context = context;
-    this.#signal = AbortSignal.any([this.#gone.signal, init.gate.closed]);
     this.#patience = new ClientPatience(init.response, context.options.holdSilentMs, () => this.#readTraits().isStream);
     // While the end of a large body was being kept the client may have gone already.
-    if (init.response.destroyed) this.#gone.abort(OVER);
-    init.response.once('close', () => this.#gone.abort(OVER));
+    const onGone = () => this.#gone.abort(OVER);
+    if (init.response.destroyed || init.gate.isClosed) onGone();
+    init.response.once('close', onGone);
+    this.#stopWatching = init.gate.onClosed(onGone);
   }
 
   /** Never rejects: what fails ends with the client's connection, which the CLI takes for a failed network. */
@@ -85,6 +87,7 @@ export class Exchange {
       response.destroy();
     } finally {
       this.#patience.end();
+      this.#stopWatching();
       this.#gone.abort(OVER);
       body?.release();
     }

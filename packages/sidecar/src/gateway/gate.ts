@@ -20,7 +20,9 @@ export interface GateUser {
 /** The way of one attempt through the gateway. It closes with the attempt. */
 export class Gate {
   readonly #user: GateUser;
-  readonly #closing = new AbortController();
+  /** Not an `AbortSignal`: to listen to one takes each request longer, and more than ten listeners draw a warning. */
+  readonly #onClosed = new Set<() => void>();
+  #isClosed = false;
   #heldCount = 0;
   #waitingCount = 0;
   #requestCount = 0;
@@ -38,9 +40,15 @@ export class Gate {
     return this.#user;
   }
 
-  /** Fires when the attempt is over: nothing of it is sent on any more. */
-  get closed(): AbortSignal {
-    return this.#closing.signal;
+  /** Whether the attempt is over: nothing of it is sent on any more. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Has `listener` called when the attempt is over. Returns how to say that it need not be any more. */
+  onClosed(listener: () => void): () => void {
+    this.#onClosed.add(listener);
+    return () => void this.#onClosed.delete(listener);
   }
 
   /** How many requests of the attempt came. */
@@ -96,15 +104,17 @@ export class Gate {
     return () => {
       this.#heldCount -= 1;
       stopWaiting();
-      if (this.#heldCount === 0 && !this.closed.aborted) this.#user.onReleased(monotonicMs());
+      if (this.#heldCount === 0 && !this.#isClosed) this.#user.onReleased(monotonicMs());
     };
   }
 
   refuse(refusal: Refusal): void {
-    if (!this.closed.aborted) this.#user.onRefused(monotonicMs(), refusal);
+    if (!this.#isClosed) this.#user.onRefused(monotonicMs(), refusal);
   }
 
   close(): void {
-    this.#closing.abort();
+    this.#isClosed = true;
+    this.#onClosed.forEach((listener) => listener());
+    this.#onClosed.clear();
   }
 }

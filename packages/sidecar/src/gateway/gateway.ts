@@ -77,7 +77,7 @@ export class Gateway {
 
   #add(hash: string, gate: Gate): Gate {
     this.#gates.set(hash, gate);
-    gate.closed.addEventListener('abort', () => this.#gates.delete(hash), { once: true });
+    gate.onClosed(() => this.#gates.delete(hash));
     return gate;
   }
 

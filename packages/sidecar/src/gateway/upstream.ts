@@ -51,10 +51,13 @@ export class Upstream {
 
   /** Resolves with the beginning of the answer. @throws FirstByteTimeout; an error of the network; the signal's reason */
   async send({ method, path, headers, body, bodyBytes, credential, signal }: UpstreamRequest): Promise<UpstreamAnswer> {
-    const timeout = new AbortController();
+    signal.throwIfAborted();
+    // By hand, since `AbortSignal.any` takes several times as long.
+    const abort = new AbortController();
+    signal.addEventListener('abort', () => abort.abort(signal.reason), { once: true });
     const { firstByteTimeoutMs } = this.#options;
     const timer = setTimeout(
-      () => timeout.abort(new FirstByteTimeout(`the provider did not answer within ${firstByteTimeoutMs} ms`)),
+      () => abort.abort(new FirstByteTimeout(`the provider did not answer within ${firstByteTimeoutMs} ms`)),
       firstByteTimeoutMs,
     );
     try {
@@ -64,7 +67,7 @@ export class Upstream {
         method,
         headers: { ...requestHeaders(headers, credential), ...(body && { 'content-length': String(bodyBytes) }) },
         body,
-        signal: AbortSignal.any([signal, timeout.signal]),
+        signal: abort.signal,
       });
       return { status: answer.statusCode, headers: answer.headers, body: answer.body };
     } finally {
