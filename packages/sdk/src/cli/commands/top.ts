@@ -45,7 +45,7 @@ export async function top(context: Context, { interval, once = false }: TopFlags
   }
   if (isOnScreen) update.done();
   // Who was away when it began may have come.
-  if (watches.every(({ isSilent }) => !isSilent)) context.exitWith('ok');
+  if (watches.every(({ view }) => view !== null)) context.exitWith('ok');
 }
 
 /** It shows nothing on a terminal that says it has 0 rows. */
