@@ -1,11 +1,9 @@
 import { type CredentialKind } from '@outrigger/protocol';
-import { type ClaudeVersion } from './claude.js';
 
 const REPOSITORY = 'repo/.claude/settings.json';
 const LOCAL = 'repo/.claude/settings.local.json';
 const USER = 'home/.claude/settings.json';
 const OLD_USER = 'home/.claude.json';
-const NEWER: readonly ClaudeVersion[] = ['2.1.329'];
 
 type Variables = Readonly<Record<string, string>>;
 
@@ -16,8 +14,6 @@ export interface Diversion {
   readonly env?: (wrong: string) => Variables;
   /** @default 'oauth' */
   readonly kind?: CredentialKind;
-  /** Where only some versions know it. */
-  readonly versions?: readonly ClaudeVersion[];
 }
 
 const inRepository = (env: (wrong: string) => Variables): Pick<Diversion, 'files'> => ({
@@ -56,7 +52,6 @@ export const DIVERSIONS: Readonly<Record<string, Diversion>> = {
       ANTHROPIC_BEDROCK_MANTLE_BASE_URL: wrong,
       AWS_REGION: 'us-east-1',
     })),
-    versions: NEWER,
   },
   'the provider on AWS': {
     ...inRepository((wrong) => ({
@@ -66,7 +61,6 @@ export const DIVERSIONS: Readonly<Record<string, Diversion>> = {
       ANTHROPIC_AWS_WORKSPACE_ID: 'w',
       AWS_REGION: 'us-east-1',
     })),
-    versions: NEWER,
   },
   Vertex: inRepository((wrong) => ({
     CLAUDE_CODE_USE_VERTEX: '1',
@@ -84,7 +78,6 @@ export const DIVERSIONS: Readonly<Record<string, Diversion>> = {
       ANTHROPIC_GOOGLE_CLOUD_LOCATION: 'l',
       ANTHROPIC_GOOGLE_CLOUD_WORKSPACE_ID: 'w',
     })),
-    versions: NEWER,
   },
   Foundry: {
     ...inRepository((wrong) => ({
@@ -92,15 +85,14 @@ export const DIVERSIONS: Readonly<Record<string, Diversion>> = {
       ANTHROPIC_FOUNDRY_API_KEY: 'theirs',
       ANTHROPIC_FOUNDRY_BASE_URL: wrong,
     })),
-    versions: NEWER,
   },
   'a proxy for HTTP': inRepository((wrong) => ({ HTTP_PROXY: wrong })),
   'a proxy for HTTPS': inRepository((wrong) => ({ HTTPS_PROXY: wrong })),
-  'a proxy for all': { ...inRepository((wrong) => ({ ALL_PROXY: wrong })), versions: NEWER },
+  'a proxy for all': { ...inRepository((wrong) => ({ ALL_PROXY: wrong })) },
   'proxies in lower case': inRepository((wrong) => ({ http_proxy: wrong, https_proxy: wrong, all_proxy: wrong })),
   'a proxy for HTTP in the environment': { env: (wrong) => ({ HTTP_PROXY: wrong }) },
   'a proxy for HTTPS in the environment': { env: (wrong) => ({ HTTPS_PROXY: wrong }) },
-  'a proxy for all in the environment': { env: (wrong) => ({ ALL_PROXY: wrong }), versions: NEWER },
+  'a proxy for all in the environment': { env: (wrong) => ({ ALL_PROXY: wrong }) },
 };
 
 /** All of it at once, and what does not divert these versions by itself. */
