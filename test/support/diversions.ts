@@ -45,23 +45,19 @@ export const DIVERSIONS: Readonly<Record<string, Diversion>> = {
     ANTHROPIC_BEDROCK_BASE_URL: wrong,
     AWS_REGION: 'us-east-1',
   })),
-  'Bedrock of the new kind': {
-    ...inRepository((wrong) => ({
-      CLAUDE_CODE_USE_MANTLE: '1',
-      AWS_BEARER_TOKEN_BEDROCK: 'theirs',
-      ANTHROPIC_BEDROCK_MANTLE_BASE_URL: wrong,
-      AWS_REGION: 'us-east-1',
-    })),
-  },
-  'the provider on AWS': {
-    ...inRepository((wrong) => ({
-      CLAUDE_CODE_USE_ANTHROPIC_AWS: '1',
-      CLAUDE_CODE_SKIP_ANTHROPIC_AWS_AUTH: '1',
-      ANTHROPIC_AWS_BASE_URL: wrong,
-      ANTHROPIC_AWS_WORKSPACE_ID: 'w',
-      AWS_REGION: 'us-east-1',
-    })),
-  },
+  'Bedrock of the new kind': inRepository((wrong) => ({
+    CLAUDE_CODE_USE_MANTLE: '1',
+    AWS_BEARER_TOKEN_BEDROCK: 'theirs',
+    ANTHROPIC_BEDROCK_MANTLE_BASE_URL: wrong,
+    AWS_REGION: 'us-east-1',
+  })),
+  'the provider on AWS': inRepository((wrong) => ({
+    CLAUDE_CODE_USE_ANTHROPIC_AWS: '1',
+    CLAUDE_CODE_SKIP_ANTHROPIC_AWS_AUTH: '1',
+    ANTHROPIC_AWS_BASE_URL: wrong,
+    ANTHROPIC_AWS_WORKSPACE_ID: 'w',
+    AWS_REGION: 'us-east-1',
+  })),
   Vertex: inRepository((wrong) => ({
     CLAUDE_CODE_USE_VERTEX: '1',
     CLAUDE_CODE_SKIP_VERTEX_AUTH: '1',
@@ -69,26 +65,22 @@ export const DIVERSIONS: Readonly<Record<string, Diversion>> = {
     ANTHROPIC_VERTEX_PROJECT_ID: 'p',
     CLOUD_ML_REGION: 'us-east5',
   })),
-  'the provider on Google Cloud': {
-    ...inRepository((wrong) => ({
-      CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD: '1',
-      CLAUDE_CODE_SKIP_ANTHROPIC_GOOGLE_CLOUD_AUTH: '1',
-      ANTHROPIC_GOOGLE_CLOUD_BASE_URL: wrong,
-      ANTHROPIC_GOOGLE_CLOUD_PROJECT: 'p',
-      ANTHROPIC_GOOGLE_CLOUD_LOCATION: 'l',
-      ANTHROPIC_GOOGLE_CLOUD_WORKSPACE_ID: 'w',
-    })),
-  },
-  Foundry: {
-    ...inRepository((wrong) => ({
-      CLAUDE_CODE_USE_FOUNDRY: '1',
-      ANTHROPIC_FOUNDRY_API_KEY: 'theirs',
-      ANTHROPIC_FOUNDRY_BASE_URL: wrong,
-    })),
-  },
+  'the provider on Google Cloud': inRepository((wrong) => ({
+    CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD: '1',
+    CLAUDE_CODE_SKIP_ANTHROPIC_GOOGLE_CLOUD_AUTH: '1',
+    ANTHROPIC_GOOGLE_CLOUD_BASE_URL: wrong,
+    ANTHROPIC_GOOGLE_CLOUD_PROJECT: 'p',
+    ANTHROPIC_GOOGLE_CLOUD_LOCATION: 'l',
+    ANTHROPIC_GOOGLE_CLOUD_WORKSPACE_ID: 'w',
+  })),
+  Foundry: inRepository((wrong) => ({
+    CLAUDE_CODE_USE_FOUNDRY: '1',
+    ANTHROPIC_FOUNDRY_API_KEY: 'theirs',
+    ANTHROPIC_FOUNDRY_BASE_URL: wrong,
+  })),
   'a proxy for HTTP': inRepository((wrong) => ({ HTTP_PROXY: wrong })),
   'a proxy for HTTPS': inRepository((wrong) => ({ HTTPS_PROXY: wrong })),
-  'a proxy for all': { ...inRepository((wrong) => ({ ALL_PROXY: wrong })) },
+  'a proxy for all': inRepository((wrong) => ({ ALL_PROXY: wrong })),
   'proxies in lower case': inRepository((wrong) => ({ http_proxy: wrong, https_proxy: wrong, all_proxy: wrong })),
   'a proxy for HTTP in the environment': { env: (wrong) => ({ HTTP_PROXY: wrong }) },
   'a proxy for HTTPS in the environment': { env: (wrong) => ({ HTTPS_PROXY: wrong }) },
