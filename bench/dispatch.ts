@@ -63,7 +63,7 @@ publish({
     is: 'at least',
     ifMissed:
       'a run also costs two `exec`s that mark it, a fork of the sidecar, three looks at all processes, two synced writes to the ' +
-      'journal and six files, which is more than such a child does; a native helper that forks and marks would halve it',
+      'journal and six files, which is more than such a child does; a native helper that forks, marks and waits would save the first two',
   })),
 });
 

@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import * as echarts from 'echarts';
 
 const WIDTH = 960;
-const LABELS = 250;
+const LABELS = 290;
 const BAR = 24;
 const HEAD = 34;
 const GAP = 26;
@@ -39,7 +39,7 @@ function pictureOf(charts) {
       gridIndex,
       type: 'category',
       inverse: true,
-      data: chart.bars.map((bar) => bar.name),
+      data: chart.bars.map((bar) => bar.name.replaceAll('`', '')),
       axisLine: { show: false },
       axisTick: { show: false },
       axisLabel: { color: TEXT, fontSize: 12, width: LABELS - 20, overflow: 'truncate' },
