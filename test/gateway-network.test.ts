@@ -85,7 +85,7 @@ it('tells why the provider was not reached when a run fails for that', async () 
   writeFileSync(isAsked, '');
   expect(await way.execution.outcome).toMatchObject({
     reason: 'network',
-    message: 'API Error: Connection error. The gateway could not reach the provider: connect ECONNREFUSED 127.0.0.1:9',
+    message: 'API Error: Connection error. The last request to the provider failed: connect ECONNREFUSED 127.0.0.1:9',
   });
 });
 

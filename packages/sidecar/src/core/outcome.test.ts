@@ -191,7 +191,7 @@ describe('the message', () => {
   it('of a network that failed says why the gateway did not get through, where that is known', () => {
     const network: Verdict = { status: 'failed', reason: 'network', at: 1 };
     const requestFailure = 'getaddrinfo ENOTFOUND provider.test';
-    const explained = `The gateway could not reach the provider: ${requestFailure}`;
+    const explained = `The last request to the provider failed: ${requestFailure}`;
     expect(message(network, {}, { ...REPORT, requestFailure })).toBe(`it broke ${explained}`);
     const { meaning } = OUTCOME_REASONS.network;
     expect(message(network, {}, { ...EMPTY_REPORT, requestFailure })).toBe(`${meaning} ${explained}`);

@@ -17,7 +17,7 @@ export interface RunReport {
   readonly retryAt: number | null;
   /** The last line of stderr, for a run that crashed. */
   readonly lastWords?: string | null;
-  /** Why its last request did not reach the provider; null: it did, or that cannot be seen. */
+  /** Why its last request to the provider failed; null: it did not, or that cannot be seen. */
   readonly requestFailure?: string | null;
 }
 
@@ -111,7 +111,7 @@ export function describe(verdict: Verdict, lifecycle: Lifecycle, report: RunRepo
   const told = isToldByRun ? (report.errorText ?? meaning) : meaning;
   // The CLI sees a dropped connection, whatever the gateway dropped it for.
   const isExplained = verdict.reason === 'network' && report.requestFailure != null;
-  return isExplained ? `${told} The gateway could not reach the provider: ${report.requestFailure}` : told;
+  return isExplained ? `${told} The last request to the provider failed: ${report.requestFailure}` : told;
 }
 
 function retryAtOf({ refusal }: Lifecycle, report: RunReport): number | null {

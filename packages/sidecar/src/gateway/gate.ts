@@ -61,7 +61,7 @@ export class Gate {
     return this.#waitingCount > 0 ? monotonicMs() : this.#lastTrafficAt;
   }
 
-  /** Why the last request did not reach the provider; null: it did. */
+  /** Why the last request to the provider failed; null: it did not. */
   get lastFailure(): string | null {
     return this.#lastFailure;
   }

@@ -3,11 +3,6 @@ import { type Log } from './log.js';
 const CHUNK_BYTES = 64 * 1024;
 /** Read at one go before others get a turn. */
 const TURN_BYTES = 1024 * 1024;
-/**
- * The same once the log has ended: a verdict waits for the rest, and not for ever. A run that had printed its result behind 300 MB was
- * found to have none, as whoever followed its output had most of the time.
- */
-const LAST_TURNS_BYTES = 4 * TURN_BYTES;
 const NEWLINE = 0x0a;
 
 /** One buffer for all followers: a chunk is dealt with before the next one is read. */
@@ -58,8 +53,7 @@ export class LogFollower {
 
   #turn(): void {
     this.#scheduled = null;
-    const turnBytesMax = this.#options.log.end === null ? TURN_BYTES : LAST_TURNS_BYTES;
-    for (let turnBytes = 0; turnBytes < turnBytesMax;) {
+    for (let turnBytes = 0; turnBytes < TURN_BYTES;) {
       const bytes = this.#read();
       if (bytes === null) return;
       if (bytes === 0) {

@@ -9,7 +9,7 @@ export interface AttemptWay {
   readonly lastTrafficAt: () => number;
   /** Whether an answer of a model can be right: it was asked for here, or that cannot be seen. */
   readonly canHaveAnswer: () => boolean;
-  /** Why the last request did not reach the provider; null: it did, or that cannot be seen. */
+  /** Why the last request to the provider failed; null: it did not, or that cannot be seen. */
   readonly lastFailure: () => string | null;
   close(): void;
 }
